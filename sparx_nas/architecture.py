@@ -1,0 +1,298 @@
+"""An `Architecture`: a wiring with widths, stem and mixer settings; what is built and costed."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sparx_nas import official
+from sparx_nas.buildable import architecture_mistakes, check_inner, check_proxy, image_sides
+from sparx_nas.cost import CostEstimate, LayerCost, count, layer_costs
+from sparx_nas.errors import ArchitectureError, SparxError, did_you_mean
+from sparx_nas.graph import INPUT, ConnectivityGraph, layer_name
+from sparx_nas.patterns import StageInput
+from sparx_nas.plan import (
+    BackbonePlan,
+    MixerPlan,
+    Norm,
+    StagePlan,
+    Stem,
+    map_sizes,
+    scaled_width,
+    stem_strides,
+)
+from sparx_nas.record import content_id, read_json, write_json
+
+if TYPE_CHECKING:
+    import networkx
+
+SCHEMA = 1
+RATIOS = ("expand", "mlp_ratio", "layer_scale")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MambaSettings:
+    """Settings of the SS2D token mixer, the same in every layer.
+
+    `state_dim` N; `dt_rank` R or "auto" for ceil(C / 16); `conv_kernel` of the depthwise
+    convolution before the scan (odd; 0 or 1: there is none), `act` after it.
+    """
+
+    state_dim: int = 1
+    dt_rank: int | str = "auto"
+    conv_kernel: int = 5
+    act: str = "silu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A backbone up to its weights: everything that changes the function, and nothing else.
+
+    Per stage: `widths` C, `expand` D / C of the scan, `mlp_ratio` hidden / C of the FFN (the hidden
+    width is C where that comes to 0), `layer_scale` initial value or None for none, `reductions`
+    of the aggregator's queries and keys, `stage_inputs` where the stage's input stands in a
+    context ("first", or "window": after the normal layers, as the official `cross_stage`).
+    What is left out takes the value of the published models.
+
+    Raises: ArchitectureError listing every setting that no network can have.
+    """
+
+    graph: ConnectivityGraph
+    widths: tuple[int, ...]
+    backbone: str = "mamba"
+    stem: Stem = "v1"
+    mixer: MambaSettings = field(default_factory=MambaSettings)
+    mlp_act: str = "gelu"
+    norm: Norm = "group"
+    expand: tuple[float, ...] = ()
+    mlp_ratio: tuple[float, ...] = ()
+    layer_scale: tuple[float | None, ...] = ()
+    reductions: tuple[int, ...] = ()
+    stage_inputs: tuple[StageInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Fill the per-stage defaults of the published models, then check everything."""
+        stages = len(self.graph.stages)
+        late = max(stages - 2, 0)
+        defaults: dict[str, tuple[Any, ...]] = {
+            "expand": (2.0,) * stages,
+            "mlp_ratio": (4.0,) * stages,
+            "layer_scale": ((None,) * (stages - late) + (1.0,) * late),
+            "reductions": tuple(max(1, 8 >> i) for i in range(stages)),
+            "stage_inputs": ("first",) * stages,
+        }
+        for name in ("widths", *defaults):
+            given = tuple(getattr(self, name))
+            if name in RATIOS:
+                given = tuple(float(v) if type(v) is int else v for v in given)
+            object.__setattr__(self, name, given or defaults.get(name, ()))
+        mistakes = architecture_mistakes(self)
+        if mistakes:
+            raise ArchitectureError.of("architecture", mistakes)
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits over all that changes the function, idle settings left out.
+
+        Ratios and ranks count as the widths they come to at full width.
+        Where a stage has no layers its ratios are idle; where it has no ganglia its reduction is;
+        where none reads both the stage's input and a normal layer, its place in the context is.
+        """
+        value = self._settings()
+        resolved = self.plan().stages
+        value["expand"] = [stage.inner for stage in resolved]
+        value["mlp_ratio"] = [stage.hidden for stage in resolved]
+        value["mixer"]["dt_rank"] = [stage.rank for stage in resolved]
+        for i, stage in enumerate(self.graph.stages):
+            for name in RATIOS if not stage.depth else ():
+                value[name][i] = None
+            if not stage.ganglia:
+                value["reductions"][i] = None
+            if not stage.mixes_input:
+                value["stage_inputs"][i] = None
+        if self.mixer.conv_kernel <= 1:
+            value["mixer"]["conv_kernel"] = 0
+        return content_id(value)
+
+    def context(self, stage: int, layer: int) -> tuple[int, ...]:
+        """Return the sources of a layer in channel order (stage from 0, layers from 1).
+
+        Normal layers by age, then ganglia by age; the stage's input is the oldest of either.
+        """
+        wiring = self.graph.stages[stage]
+        row = wiring.sources[layer - 1]
+        head = [s for s in row if s == INPUT]
+        normals = [s for s in row if wiring.kind(s) == "normal"]
+        ganglia = [s for s in row if wiring.kind(s) == "ganglion"]
+        if self.stage_inputs[stage] == "first":
+            return (*head, *normals, *ganglia)
+        return (*normals, *head, *ganglia)
+
+    def plan(
+        self,
+        *,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        width: float = 1.0,
+        stem_stride: int = 4,
+    ) -> BackbonePlan:
+        """Resolve every shape, with the proxy settings applied.
+
+        `width` scales all widths (to multiples of 8, at least 8); `stem_stride` is 4 as published,
+        2 or 1 for small images.
+
+        Raises: ArchitectureError for a setting out of range, or scaled widths that leave no room.
+        """
+        check_proxy(in_chans, num_classes, width, stem_stride)
+        stages = tuple(self._stage_plan(i, width) for i in range(len(self.widths)))
+        check_inner(stages)
+        return BackbonePlan(
+            in_chans=in_chans,
+            num_classes=num_classes,
+            stem=self.stem,
+            stem_strides=stem_strides(self.stem, stem_stride),
+            norm=self.norm,
+            mlp_act=self.mlp_act,
+            mixer=MixerPlan(
+                state_dim=self.mixer.state_dim,
+                conv_kernel=self.mixer.conv_kernel if self.mixer.conv_kernel > 1 else 0,
+                act=self.mixer.act,
+            ),
+            stages=stages,
+        )
+
+    def _stage_plan(self, index: int, multiplier: float) -> StagePlan:
+        """Resolve the shapes of one stage."""
+        width = scaled_width(self.widths[index], multiplier)
+        rank = self.mixer.dt_rank
+        return StagePlan(
+            width=width,
+            inner=int(width * self.expand[index]),
+            rank=-(-width // 16) if isinstance(rank, str) else rank,
+            hidden=int(width * self.mlp_ratio[index]) or width,
+            reduction=self.reductions[index],
+            layer_scale=self.layer_scale[index],
+            contexts=tuple(
+                self.context(index, layer) for layer in range(1, self.graph.stages[index].depth + 1)
+            ),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the written form: JSON values only, the wiring as `{"2.2": ["2.0", "2.1"]}`."""
+        head = {"schema": SCHEMA, "kind": "architecture", "id": self.id, "wiring_id": self.graph.id}
+        return head | self._settings()
+
+    def _settings(self) -> dict[str, Any]:
+        """Return everything that changes the function, as JSON values."""
+        return {
+            "backbone": self.backbone,
+            "stem": self.stem,
+            "depths": list(self.graph.depths),
+            "widths": list(self.widths),
+            "ganglia": {name: list(sources) for name, sources in self.graph.ganglia.items()},
+            "stage_inputs": list(self.stage_inputs),
+            "reductions": list(self.reductions),
+            "layer_scale": list(self.layer_scale),
+            "mixer": asdict(self.mixer),
+            "expand": list(self.expand),
+            "mlp_ratio": list(self.mlp_ratio),
+            "mlp_act": self.mlp_act,
+            "norm": self.norm,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], *, where: str = "architecture") -> Self:
+        """Build an architecture from its written form.
+
+        Raises: ArchitectureError naming unknown or missing fields, or an id that is not its own.
+        """
+        given = dict(value)
+        if given.pop("schema", None) != SCHEMA or given.pop("kind", None) != "architecture":
+            raise ArchitectureError(f"{where}: not an architecture of schema {SCHEMA}")
+        said, wiring_id = given.pop("id", ""), given.pop("wiring_id", "")
+        known = {f.name for f in fields(cls)} - {"graph"} | {"depths", "ganglia"}
+        wrong = [f"unknown field {n!r}.{did_you_mean(n, known)}" for n in given if n not in known]
+        wrong += [f"field {n!r} is missing" for n in ("depths", "widths") if n not in given]
+        if wrong:
+            raise ArchitectureError.of(where, wrong)
+        try:
+            graph = ConnectivityGraph.from_ganglia(given.pop("depths"), given.pop("ganglia", {}))
+            mixer = MambaSettings(**given.pop("mixer", {}))
+            out = cls(graph=graph, mixer=mixer, **given)
+        except (SparxError, TypeError, ValueError) as cause:
+            raise ArchitectureError(f"{where}: {cause}") from cause
+        if (said and said != out.id) or (wiring_id and wiring_id != graph.id):
+            fix = "the file was edited; delete the fields 'id' and 'wiring_id' to accept that"
+            raise ArchitectureError(f"{where}: says id {said}, but its content is {out.id}: {fix}")
+        return out
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an architecture that `save` wrote.
+
+        Raises: ArchitectureError naming the file and what is wrong in it.
+        """
+        value = read_json(Path(path), ArchitectureError)
+        if not isinstance(value, dict):
+            raise ArchitectureError(f"{path}: not an architecture of schema {SCHEMA}")
+        return cls.from_dict(value, where=str(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the architecture as JSON, in one step."""
+        write_json(Path(path), self.to_dict())
+
+    @classmethod
+    def from_official(cls, **arguments: Any) -> Self:
+        """Translate the constructor arguments of the official SparX-Mamba, as they are.
+
+        Arguments that belong to training or to the head (`num_classes`, `drop_path_rate` …) are
+        accepted and left to `build`. Nothing passed in is changed.
+
+        Raises: ArchitectureError where the official code fails for the configuration, with the
+        reason; docs/architecture.md lists the cases.
+        """
+        given = official.translate(arguments)._asdict()
+        mixer = MambaSettings(**{f.name: given.pop(f.name) for f in fields(MambaSettings)})
+        return cls(mixer=mixer, **given)
+
+    def to_networkx(self, image_size: int | tuple[int, int] = 224) -> "networkx.MultiDiGraph[str]":
+        """Return the wiring with shapes and cost on its nodes and channels on its edges.
+
+        Nodes: `channels`, `height`, `width`, `params`, `macs` (0 for stage inputs: stem and
+        downsampling are not layers). Edges: `channels` that travel along them.
+        """
+        plan = self.plan()
+        sizes = map_sizes(plan, *image_sides(image_size))
+        costs = layer_costs(plan, sizes)
+        attributes: dict[str, dict[str, Any]] = {}
+        for i, stage in enumerate(plan.stages):
+            shape = {"channels": stage.width, "height": sizes[i][0], "width": sizes[i][1]}
+            for layer, cost in enumerate([LayerCost(params=0, macs=0), *costs[i]]):
+                attributes[layer_name(i, layer)] = shape | asdict(cost)
+        out = self.graph.to_networkx(attributes)
+        out.graph["architecture_id"] = self.id
+        for source, _, edge in out.edges(data=True):
+            edge["channels"] = attributes[source]["channels"]
+        return out
+
+
+def estimate(
+    architecture: Architecture,
+    image_size: int | tuple[int, int] = 224,
+    in_chans: int = 3,
+    num_classes: int = 1000,
+    width: float = 1.0,
+    stem_stride: int = 4,
+) -> CostEstimate:
+    """Count parameters, MACs and bytes of an architecture without building it.
+
+    `image_size` is a side or (height, width) in pixels. See `CostEstimate` for the rules.
+
+    Raises: ArchitectureError for a setting out of range.
+    """
+    plan = architecture.plan(
+        in_chans=in_chans, num_classes=num_classes, width=width, stem_stride=stem_stride
+    )
+    sides = image_sides(image_size)
+    return count(plan, sides, map_sizes(plan, *sides))
