@@ -1,0 +1,104 @@
+"""DMCA, the dynamic multi-layer channel aggregator: how a ganglion layer reads earlier layers.
+
+The modules live directly on the mixer (`op.d_norm`, `op.q` …), where the official checkpoints have
+them; hence functions over a mixer rather than a module of its own. Letters: B batch, C width,
+H x W map, E = C * sources, L = H*W, D inner width of the mixer. Source: arXiv 2409.09649, sec. 3.3.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.models.norms import make_norm
+from sparx_nas.plan import BackbonePlan, StagePlan
+
+
+def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> dict[str, nn.Module]:
+    """Return the modules of an aggregator of `sources` maps, in the official order."""
+    C, E, inner = stage.width, stage.width * sources, 3 * (stage.inner // 3)
+    return {
+        "d_norm": make_norm(plan.norm, E),
+        "d_proj": nn.Sequential(
+            DepthwiseConv2d(E, 3, bias=False),
+            nn.BatchNorm2d(E),
+            nn.GELU(),
+            nn.Conv2d(E, 2 * C, 1),
+            nn.GELU(),
+        ),
+        "q": nn.Sequential(_reduction(C, stage.reduction), *_projection(C)),
+        "k": nn.Sequential(_reduction(C, stage.reduction), *_projection(C)),
+        "v": nn.Sequential(*_projection(C)),
+        "in_proj": nn.Sequential(
+            DepthwiseConv2d(3 * C, 3),
+            nn.GELU(),
+            nn.Conv2d(3 * C, inner, 1, groups=3),
+        ),
+    }
+
+
+def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tensor:
+    """Return (B, D, H, W) for a stream x (B, C, H, W) and the maps of its context, in order.
+
+    The stream asks for channels of the context: attention among channels within groups of C // 4.
+    Where queries are as large as the map they replace the stream in what follows, as upstream.
+    """
+    maps = context[0] if len(context) == 1 else torch.cat(tuple(context), dim=1)
+    key_source, value_source = op.d_proj(op.d_norm(maps)).chunk(2, dim=1)
+    query, value = op.q(x), op.v(value_source)
+    read = _channel_attention(query, op.k(key_source), value)
+    stream = query if query.shape[2:] == x.shape[2:] else x
+    mixed = op.in_proj(_shuffle(torch.cat([stream, read, value], dim=1)))
+    return _pad_channels(mixed, inner)
+
+
+def _reduction(channels: int, ratio: int) -> nn.Module:
+    """Return what shrinks queries and keys by `ratio`."""
+    if ratio <= 1:
+        return nn.Identity()
+    conv = nn.Conv2d(
+        channels,
+        channels,
+        ratio + 1,
+        stride=ratio,
+        padding=(ratio + 1) // 2,
+        groups=channels,
+        bias=False,
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.GELU())
+
+
+def _projection(channels: int) -> tuple[nn.Module, nn.Module]:
+    """Return a 1x1 map and its BatchNorm."""
+    return nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+
+
+def _channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Mix the channels of value (B, C, H, W) by how query and key (B, C, H', W') agree.
+
+    softmax(Q K^T / sqrt(H' W')) V within each contiguous group of C // 4 channels.
+    """
+    group, positions = value.shape[1] // 4, query.shape[2] * query.shape[3]
+    q, k, v = (t.flatten(2).unflatten(1, (-1, group)) for t in (query, key, value))
+    weights = torch.softmax((q @ k.transpose(2, 3)) * positions**-0.5, dim=3)
+    mixed: Tensor = (weights @ v).reshape(value.shape)
+    return mixed
+
+
+def _shuffle(x: Tensor) -> Tensor:
+    """Move channel c*3 + m to m*C + c."""
+    moved: Tensor = x.unflatten(1, (-1, 3)).transpose(1, 2).flatten(1, 2)
+    return moved
+
+
+def _pad_channels(x: Tensor, channels: int) -> Tensor:
+    """Append the one or two channels that three groups cannot make, as means of the others."""
+    made = x.shape[1]
+    missing = channels - made
+    if missing == 0:
+        return x
+    half = (made + 1) // 2
+    parts = [x] if missing == 1 else [x[:, :half], x[:, made - half :]]
+    return torch.cat([x, *(part.mean(1, keepdim=True) for part in parts)], dim=1)
