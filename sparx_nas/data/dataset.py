@@ -1,0 +1,123 @@
+"""An opened data set: its facts for the record, and its batches for training and scoring."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparx_nas.data.source import Skipped
+from sparx_nas.data.store import Motion, Store, StreamStore
+from sparx_nas.errors import DataError
+
+SKIPPED_LISTED = 100
+"""How many skipped files a record names; it counts them all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """Images with fixed train, val and test splits.
+
+    `source` says where it was found, `rule` how the splits were made. `mean` and `std` are per
+    channel, of the train split, of pixels in [0, 1]. `splits` holds the number of images of each
+    split; that of a split that is not loaded counts files nobody has tried to decode. `data_id` is
+    16 hex digits over images, labels and splits, the test split among them whether it is loaded or
+    not; the image size does not change it. `workers` is the number of processes that decode a set
+    too large to keep in memory; 0 decodes in this one.
+    """
+
+    name: str
+    source: str
+    rule: str
+    classes: tuple[str, ...]
+    in_chans: int
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    splits: Mapping[str, int]
+    data_id: str
+    flips: bool
+    unusable: tuple[Skipped, ...]
+    stores: Mapping[str, Store] = field(repr=False, compare=False)
+    workers: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files left out so far: those that are no images at sight, and those that broke."""
+        broken = [skip for store in self.stores.values() for skip in store.skipped]
+        return (*self.unusable, *broken)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the JSON form of all facts, for the record of a run."""
+        skipped = self.skipped
+        return {
+            "name": self.name,
+            "source": self.source,
+            "rule": self.rule,
+            "num_classes": self.num_classes,
+            "classes": list(self.classes),
+            "in_chans": self.in_chans,
+            "image_size": self.image_size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "splits": dict(self.splits),
+            "data_id": self.data_id,
+            "mirrored": self.flips,
+            "streamed": any(isinstance(store, StreamStore) for store in self.stores.values()),
+            "skipped_count": len(skipped),
+            "skipped": [[skip.path, skip.reason] for skip in skipped[:SKIPPED_LISTED]],
+        }
+
+    def batches(
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        seed: int,
+        epoch: int,
+        train: bool,
+        device: torch.device | str,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised float32 images (B, C, H, W) and int64 labels (B) on the device.
+
+        With `train`, images are shuffled and lightly augmented, decided by seed and epoch alone,
+        and a last batch below half the size is left out unless it is the only one; else they come
+        as stored, all of them.
+
+        Raises: DataError if the split is not loaded.
+        """
+        if split not in self.stores:
+            raise DataError(
+                f"the {split} split of {self.name} is not loaded",
+                hint="only the final scoring opens it, by open_data(..., with_test=True)",
+            )
+        store, on = self.stores[split], torch.device(device)
+        rng = np.random.default_rng([seed, epoch])
+        count = len(store.labels)
+        groups = _groups(rng.permutation(count) if train else np.arange(count), batch_size, train)
+        motion = Motion(rng, self.flips) if train else None
+        mean, std = (_channels(values, on) for values in (self.mean, self.std))
+        for images, labels in store.read(groups, motion=motion, device=on, workers=self.workers):
+            yield (images.float() - mean) / std, labels
+
+    def batch_count(self, split: str, batch_size: int, *, train: bool) -> int:
+        """Return how many batches an epoch has."""
+        return len(_groups(np.arange(self.splits[split]), batch_size, train))
+
+
+def _groups(order: np.ndarray[Any, Any], size: int, train: bool) -> list[np.ndarray[Any, Any]]:
+    groups = [order[start : start + size] for start in range(0, len(order), size)]
+    if train and len(groups) > 1 and len(groups[-1]) < min(size, max(2, size / 2)):
+        groups.pop()
+    return groups
+
+
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, device=device).mul(255).view(1, -1, 1, 1)

@@ -1,0 +1,79 @@
+"""Try a file's settings and widths on small networks, so that no candidate fails later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparx_nas.architecture import Architecture, MambaSettings
+from sparx_nas.errors import ArchitectureError
+from sparx_nas.graph import ConnectivityGraph, StageGraph
+from sparx_nas.patterns import dense_stage, plain_stage
+from sparx_nas.space.fields import NO_START
+from sparx_nas.space.tree import Entry, Mistakes, Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The choices of one stage as the file gives them, defaults filled in; `number` is from 1.
+
+    `ganglia` is False where a free stage is kept plain; `width_line` is where its widths stand.
+    Unless `sound`, the row has mistakes, and choices may be missing.
+    """
+
+    number: int
+    choices: Mapping[str, tuple[Scalar, ...]]
+    ganglia: bool
+    width_line: int
+    sound: bool
+
+    @property
+    def may_have_ganglia(self) -> bool:
+        """Tell whether any choice gives the stage a ganglion."""
+        return self.ganglia and self.choices.get("start") != (NO_START,)
+
+
+def note_impossible(
+    top: Mapping[str, Entry],
+    rows: Sequence[Row],
+    settings: Mapping[str, Any],
+    mistakes: Mistakes,
+) -> None:
+    """Note each setting, and then each width of a stage, that no network can have."""
+    count = len(rows) or 1
+    before = len(mistakes.found)
+    for line, setting in _one_by_one(top, settings):
+        _try(line, (plain_stage(1),) * count, (64,) * count, setting, mistakes)
+    shared = settings if len(mistakes.found) == before else {}
+    for row in rows:
+        for width in row.choices.get("width", ()):
+            stages, widths = [plain_stage(1)] * count, [64] * count
+            stages[row.number - 1] = dense_stage(1) if row.may_have_ganglia else plain_stage(1)
+            widths[row.number - 1] = int(width)
+            _try(row.width_line, tuple(stages), tuple(widths), shared, mistakes)
+
+
+def _one_by_one(
+    top: Mapping[str, Entry], settings: Mapping[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield every setting by itself, with its line."""
+    for key, value in settings.items():
+        if key != "mixer":
+            yield top[key].line, {key: value}
+            continue
+        for name, entry in top[key].value.items() if isinstance(top[key].value, dict) else ():
+            if hasattr(value, name):
+                yield entry.line, {key: MambaSettings(**{name: getattr(value, name)})}
+
+
+def _try(
+    line: int,
+    stages: tuple[StageGraph, ...],
+    widths: tuple[int, ...],
+    settings: Mapping[str, Any],
+    mistakes: Mistakes,
+) -> None:
+    """Note why these make no architecture, if they make none."""
+    try:
+        Architecture(graph=ConnectivityGraph(stages), widths=widths, **settings)
+    except ArchitectureError as error:
+        mistakes.add_line(line, str(error).removeprefix("architecture: "))
