@@ -1,0 +1,43 @@
+"""The command `sparx-nas`: one word for each tool, the same as `python -m sparx_nas.<tool>`."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import sparx_nas
+from sparx_nas.errors import did_you_mean
+
+TOOLS = {"search": "search the wirings of a space and keep the Pareto front"}
+"""What each tool does, by its package below `sparx_nas`."""
+
+USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a tool and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    first = args[0] if args else ""
+    if first in TOOLS:
+        tool = import_module(f"sparx_nas.{first}.__main__")
+        return int(tool.main(args[1:], prog=f"sparx-nas {first}"))
+    if first == "--version":
+        sys.stdout.write(f"sparx-nas {sparx_nas.__version__}\n")
+        return 0
+    if first in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    wrong = f"unknown command '{first}'.{did_you_mean(first, TOOLS)}" if first else "no command"
+    sys.stderr.write(f"error: {wrong}\nhint: sparx-nas --help  [E-USAGE]\n")
+    return USAGE
+
+
+def _usage() -> str:
+    """List the tools."""
+    lines = [f"  {name:<10}{does}" for name, does in TOOLS.items()]
+    head = ["usage: sparx-nas [-h] [--version] COMMAND …", "", sparx_nas.__doc__.splitlines()[0]]
+    more = "sparx-nas COMMAND --help lists the options of a command."
+    return "\n".join([*head, "", *lines, "", more]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The folder of a run: its study, its curves, and the files derived from them."""
+
+from sparx_nas.run_store.best import write_best
+from sparx_nas.run_store.curves import (
+    CURVES,
+    Curve,
+    End,
+    log_end,
+    log_epoch,
+    log_start,
+    log_test,
+    read_curves,
+)
+from sparx_nas.run_store.derived import write_derived
+from sparx_nas.run_store.environment import environment, masked
+from sparx_nas.run_store.folder import (
+    create_folder,
+    default_storage,
+    read_config,
+    read_env,
+    read_space_text,
+    storage_of,
+    study_name,
+    write_config,
+)
+from sparx_nas.run_store.load import load_run
+from sparx_nas.run_store.records import Unfinished, pareto_of, records, unfinished
+from sparx_nas.run_store.status import is_alive, read_status, write_status
+from sparx_nas.run_store.study import (
+    StorageError,
+    begin,
+    complete,
+    fail,
+    has_study,
+    open_study,
+    prune,
+)
+from sparx_nas.run_store.weights import KeepWeights, prune_weights, weights_path
+
+__all__ = [
+    "CURVES",
+    "Curve",
+    "End",
+    "KeepWeights",
+    "StorageError",
+    "Unfinished",
+    "begin",
+    "complete",
+    "create_folder",
+    "default_storage",
+    "environment",
+    "fail",
+    "has_study",
+    "is_alive",
+    "load_run",
+    "log_end",
+    "log_epoch",
+    "log_start",
+    "log_test",
+    "masked",
+    "open_study",
+    "pareto_of",
+    "prune",
+    "prune_weights",
+    "read_config",
+    "read_curves",
+    "read_env",
+    "read_space_text",
+    "read_status",
+    "records",
+    "storage_of",
+    "study_name",
+    "unfinished",
+    "weights_path",
+    "write_best",
+    "write_config",
+    "write_derived",
+    "write_status",
+]

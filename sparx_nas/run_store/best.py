@@ -1,0 +1,204 @@
+"""`best/`: the design to use, as a folder that can be handed on."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from sparx_nas.errors import RunError
+from sparx_nas.pareto import best_trial, costs_no_more, published_trial
+from sparx_nas.quantities import percent, si, wilson
+from sparx_nas.record import read_json, write_json
+from sparx_nas.run_store.derived import replace_text
+from sparx_nas.run_store.folder import ENV
+from sparx_nas.run_store.weights import weights_path
+from sparx_nas.trial import Run, TrialRecord
+
+BEST = "best"
+ARCH, MODEL, SNIPPET, README = "arch.json", "model.safetensors", "load.py", "README.md"
+WRAP = 96
+COST_WORDS: Mapping[str, str] = {
+    "macs": "MACs",
+    "params": "parameters",
+    "activation_bytes": "activation bytes of an image",
+}
+
+
+def write_best(path: Path, run: Run) -> TrialRecord | None:
+    """Bring best/ up to date and return the design in it; None while there is no front.
+
+    Weights are copied from weights/, and stay if they are pruned there later. At no moment do the
+    weights of one design stand beside the architecture of another.
+
+    Raises: RunError if the run does not say how many classes and channels its data have.
+    """
+    trial = best_trial(run)
+    if trial is None:
+        return None
+    folder = path / BEST
+    arch, model = folder / ARCH, folder / MODEL
+    folder.mkdir(exist_ok=True)
+    if not arch.exists() or read_json(arch, RunError).get("id") != trial.architecture.id:
+        model.unlink(missing_ok=True)
+        write_json(arch, trial.architecture.to_dict())
+    weights = weights_path(path, trial.architecture.id)
+    if weights.exists() and not model.exists():
+        part = folder / f".{MODEL}.{os.getpid()}.part"
+        shutil.copyfile(weights, part)
+        part.replace(model)
+    replace_text(folder / SNIPPET, _snippet(path, run, trial, with_weights=model.exists()))
+    replace_text(folder / README, _readme(path, run, trial, with_weights=model.exists()))
+    return trial
+
+
+def _snippet(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> str:
+    """Write the program that builds the trained network and loads its weights."""
+    imports = ["import sparx_nas"]
+    last = ["model.eval()"]
+    if with_weights:
+        imports.insert(0, "from safetensors.torch import load_file\n")
+        load = f'model.load_state_dict(load_file(HERE / "{MODEL}"), strict=True)'
+        last.insert(0, load)
+    does = "Build the network as it was trained, and load its weights."
+    if not with_weights:
+        does = "Build the network as it was trained; its weights were not kept."
+    lines = [
+        f'"""{does}"""',
+        "",
+        "from pathlib import Path",
+        "",
+        *imports,
+        "",
+        "HERE = Path(__file__).resolve().parent",
+        f'architecture = sparx_nas.Architecture.load(HERE / "{ARCH}")',
+        f"model = sparx_nas.build(architecture, {_build_arguments(path, run, trial)})",
+        *last,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _build_arguments(path: Path, run: Run, trial: TrialRecord) -> str:
+    """Return the arguments with which the trial's network was built."""
+    assert trial.fidelity is not None, "a complete trial has a fidelity"
+    facts = {
+        **_data_arguments(path, run),
+        "width": trial.fidelity.width,
+        "stem_stride": trial.fidelity.stem_stride,
+    }
+    return ", ".join(f"{name}={value!r}" for name, value in facts.items())
+
+
+def _data_arguments(path: Path, run: Run) -> dict[str, int]:
+    """Return the classes and channels of the data."""
+    data = run.env.get("data", {})
+    if "classes" not in data or "in_chans" not in data:
+        raise RunError(f"{path / ENV}: data has no 'classes' or no 'in_chans'")
+    return {"num_classes": len(data["classes"]), "in_chans": data["in_chans"]}
+
+
+def _readme(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> str:
+    """Write what the design is, why it was chosen, how good it is, and how to use it."""
+    what = f"the baseline `{trial.baseline}`" if trial.baseline else "found by the search"
+    arguments = ", ".join(f"{key}={value}" for key, value in _data_arguments(path, run).items())
+    as_trained = f"`python {SNIPPET}` builds the network as it was trained. "
+    if with_weights:
+        as_trained += (
+            f"It loads `{MODEL}`, the weights of that short training: a check that the design "
+            "works, not a network to use."
+        )
+    else:
+        as_trained += "Its weights were not kept (`--keep-weights`)."
+    return f"""# The design to use from `{run.name}`
+
+Trial {trial.number}, {what}; architecture `{trial.architecture.id}`.
+
+{fill(_rule(run, trial), WRAP, break_on_hyphens=False)}
+
+{_scores(run, trial)}
+
+{fill(_training(trial), WRAP, break_on_hyphens=False)}
+
+{_costs(run, trial)}
+
+## Use it
+
+At full size, to be trained in full:
+
+```python
+import sparx_nas
+
+architecture = sparx_nas.Architecture.load("{ARCH}")
+model = sparx_nas.build(architecture, {arguments})
+```
+
+{fill(as_trained, WRAP, break_on_hyphens=False)}
+"""
+
+
+def _training(trial: TrialRecord) -> str:
+    """Say how the trial was trained, and what that is worth."""
+    fidelity = trial.fidelity
+    assert fidelity is not None, "a complete trial has a fidelity"
+    epochs = f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"
+    return (
+        f"Trained on {fidelity.data} for {epochs} of {fidelity.image_size} px images in batches of "
+        f"{fidelity.batch_size}, at {fidelity.width:g} of full width, stem stride "
+        f"{fidelity.stem_stride}, seed {fidelity.seed}. Such a short training ranks designs; it "
+        "does not foretell the accuracy of a full one."
+    )
+
+
+def _rule(run: Run, trial: TrialRecord) -> str:
+    """Say which rule chose the design."""
+    reference = published_trial(run)
+    if reference is None:
+        return (
+            "Chosen as the member of the front with the highest validation top-1. The published "
+            "design was not trained in this run, so cost played no part."
+        )
+    if costs_no_more(trial, reference, run.objectives):
+        return (
+            "Chosen as the member of the front with the highest validation top-1 among those that "
+            "cost no more than the published design."
+        )
+    return (
+        "No member of the front costs as little as the published design, so this is the one with "
+        "the highest validation top-1 of all."
+    )
+
+
+def _scores(run: Run, trial: TrialRecord) -> str:
+    """List the accuracies with their intervals."""
+    assert trial.top1 is not None, "the best trial has an accuracy"
+    images = run.env.get("data", {}).get("splits", {}).get("val")
+    bounds = wilson(round(trial.top1 * images), images) if images else None
+    lines = [
+        f"- validation top-1 {percent(trial.top1)}{_interval(bounds)}; optimistic, for the design "
+        "was chosen by it"
+    ]
+    if trial.test_top1 is None:
+        lines.append("- test top-1: not measured yet")
+    else:
+        lines.append(f"- test top-1 {percent(trial.test_top1)}{_interval(trial.test_interval)}")
+    return "\n".join(lines)
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    """Write a 95 % interval behind the value it belongs to."""
+    return f" (95 % interval {100 * bounds[0]:.1f} to {percent(bounds[1])})" if bounds else ""
+
+
+def _costs(run: Run, trial: TrialRecord) -> str:
+    """List the costs at full size, beside those of the published design."""
+    reference = published_trial(run)
+    other: Mapping[str, Any] = {}
+    if reference is not None and reference.number != trial.number:
+        other = reference.cost
+    lines = ["At full size and the target's resolution:", ""]
+    for name, words in COST_WORDS.items():
+        if name in trial.cost:
+            beside = f"; the published design has {si(other[name])}" if name in other else ""
+            lines.append(f"- {si(trial.cost[name])} {words}{beside}")
+    return "\n".join(lines)

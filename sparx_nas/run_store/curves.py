@@ -1,0 +1,141 @@
+"""`curves.jsonl`: what the study cannot hold, appended as it happens, one JSON object a line.
+
+Kinds of record, each with the number of its trial: `start` (forgets what an interrupted attempt
+wrote), `epoch`, `end` (written before the study is told, so that no finished trial is lost) and
+`test`. A kill can tear only the last line; it is ignored, and cut off before the next append.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sparx_nas.errors import RunError
+from sparx_nas.trial import Epoch
+
+CURVES = "curves.jsonl"
+METRICS = tuple(field.name for field in fields(Epoch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a trial's training ended; `objectives` by name, `seconds` of wall time."""
+
+    number: int
+    objectives: Mapping[str, float]
+    top1: float | None
+    seconds: float
+    device: str
+    proxy_cost: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The latest attempt at a trial; `test` is (correct, images) on the test split."""
+
+    epochs: tuple[Epoch, ...] = ()
+    end: End | None = None
+    test: tuple[int, int] | None = None
+
+
+def log_start(path: Path, number: int, **facts: Any) -> None:
+    """Say that a trial begins to train; its earlier epochs no longer count."""
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    _append(path, {"kind": "start", "trial": number, "time": time, **facts})
+
+
+def log_epoch(path: Path, number: int, epoch: Epoch) -> None:
+    """Record an epoch; numbers that are not finite are written as null."""
+    metrics = {key: _finite(value) for key, value in asdict(epoch).items()}
+    _append(path, {"kind": "epoch", "trial": number, **metrics})
+
+
+def log_end(path: Path, end: End) -> None:
+    """Record that a trial has its values; it is on disk when this returns."""
+    values = asdict(end)
+    _append(path, {"kind": "end", "trial": values.pop("number"), **values}, durable=True)
+
+
+def log_test(path: Path, number: int, *, correct: int, images: int) -> None:
+    """Record the score of a trial on the test split."""
+    record = {"kind": "test", "trial": number, "correct": correct, "images": images}
+    _append(path, record, durable=True)
+
+
+def read_curves(path: Path) -> dict[int, Curve]:
+    """Return the curve of every trial that has one; a file that is not there yet has none.
+
+    Raises: RunError naming the line that is no record, unless it is a last line cut short.
+    """
+    curves: dict[int, Curve] = {}
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    for place, line in enumerate(lines, 1):
+        if place == len(lines) and (not line or _torn(line)):
+            break
+        try:
+            record = json.loads(line)
+            number = record["trial"]
+            curves[number] = _extended(curves.get(number, Curve()), record)
+        except (ValueError, KeyError, TypeError) as cause:
+            fix = "delete the line to go on without it"
+            raise RunError(f"{path}:{place}: not a record of a curve: {fix}") from cause
+    return curves
+
+
+def _extended(curve: Curve, record: Mapping[str, Any]) -> Curve:
+    """Add a record to the curve of its trial."""
+    kind = record["kind"]
+    if kind == "start":
+        return Curve()
+    if kind == "epoch":
+        given = {name: record[name] for name in METRICS}
+        known: dict[str, Any] = {n: math.nan if v is None else v for n, v in given.items()}
+        return replace(curve, epochs=(*curve.epochs, Epoch(**known)))
+    if kind == "end":
+        names = [field.name for field in fields(End) if field.name != "number"]
+        end = End(number=record["trial"], **{name: record[name] for name in names})
+        return replace(curve, end=end)
+    if kind == "test":
+        return replace(curve, test=(record["correct"], record["images"]))
+    raise ValueError(f"no such kind of record: {kind}")
+
+
+def _append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Add a line after mending the one before; `durable` waits for the disk."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with path.open("a+b") as file:
+        _mend(file)
+        file.write(line)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _mend(file: BinaryIO) -> None:
+    """End an unfinished last line: whole records get their newline, torn ones are cut off."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    if file.read() in (b"", b"\n"):
+        return
+    file.seek(0)
+    last = file.read().rsplit(b"\n", 1)[-1]
+    if _torn(last):
+        file.truncate(size - len(last))
+    else:
+        file.write(b"\n")
+
+
+def _torn(line: bytes) -> bool:
+    """Tell whether a line without its newline is less than a record."""
+    try:
+        return not isinstance(json.loads(line), dict)
+    except ValueError:
+        return True
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

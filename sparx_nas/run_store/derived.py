@@ -1,0 +1,132 @@
+"""Files written from a run for people and other programs; the search itself never reads them."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sparx_nas.graph import measures
+from sparx_nas.quantities import wilson
+from sparx_nas.record import write_text
+from sparx_nas.trial import Objective, Run, TrialRecord
+
+SCHEMA = 1
+TRIALS = "trials.csv"
+PARETO = "pareto.json"
+ARCHITECTURES = "archs"
+COSTS = ("params", "macs", "activation_bytes", "published_flops")
+PROXY_COSTS = ("params", "macs")
+WIRING = ("density", "in_degree", "span", "ganglion_share", "ganglia")
+TRAINING = ("epochs", "seconds", "images_per_s", "device", "seed", "error")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula."""
+
+
+def write_derived(path: Path, run: Run) -> None:
+    """Bring trials.csv, pareto.json and archs/ up to date; files that would not change stay.
+
+    Linear in the trials; some milliseconds for a hundred.
+    """
+    folder = path / ARCHITECTURES
+    folder.mkdir(exist_ok=True)
+    there = {file.name for file in folder.iterdir()}
+    for name, trial in {_file_name(trial): trial for trial in run.trials}.items():
+        if name not in there:
+            trial.architecture.save(folder / name)
+    replace_text(path / TRIALS, _table(run))
+    replace_text(path / PARETO, json.dumps(_front(run), indent=2, ensure_ascii=False) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in one step, unless it holds that text already."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_text(path, text)
+
+
+def columns(objectives: Sequence[Objective]) -> list[str]:
+    """Return the columns of trials.csv; an objective that is a cost as well has one column."""
+    names = ["number", "state", "baseline", "architecture_id", "graph_id"]
+    names += [*(objective.name for objective in objectives), "top1", "feasible", *COSTS]
+    names += [*(f"proxy_{name}" for name in PROXY_COSTS), *WIRING, *TRAINING]
+    return list(dict.fromkeys(names))
+
+
+def _table(run: Run) -> str:
+    """Write all trials as comma-separated values; what is unknown is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns(run.objectives), restval="", lineterminator="\n")
+    writer.writeheader()
+    for trial in run.trials:
+        writer.writerow({key: _cell(value) for key, value in _row(trial).items()})
+    return out.getvalue()
+
+
+def _row(trial: TrialRecord) -> dict[str, Any]:
+    """Return the values of one line of the table."""
+    wiring = measures(trial.architecture.graph)
+    rates = [epoch.images_per_s for epoch in trial.epochs]
+    return {
+        **trial.objectives,
+        "number": trial.number,
+        "state": trial.state,
+        "baseline": trial.baseline,
+        "architecture_id": trial.architecture.id,
+        "graph_id": trial.architecture.graph.id,
+        "top1": trial.top1,
+        "feasible": trial.feasible,
+        **{name: trial.cost.get(name) for name in COSTS},
+        **{f"proxy_{name}": trial.proxy_cost.get(name) for name in PROXY_COSTS},
+        **{name: getattr(wiring, name) for name in WIRING},
+        "epochs": len(trial.epochs),
+        "seconds": trial.seconds,
+        "images_per_s": sum(rates) / len(rates) if rates else None,
+        "device": trial.device,
+        "seed": trial.fidelity.seed if trial.fidelity else None,
+        "error": trial.error,
+    }
+
+
+def _cell(value: Any) -> Any:
+    """Keep numbers; keep a text from being run as a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
+
+def _front(run: Run) -> dict[str, Any]:
+    """Return the content of pareto.json."""
+    images = run.env.get("data", {}).get("splits", {}).get("val", 0)
+    fidelity = next((trial.fidelity for trial in run.trials if trial.fidelity), None)
+    return {
+        "schema": SCHEMA,
+        "kind": "front",
+        "run": run.name,
+        "space": run.space,
+        "objectives": [{"name": o.name, "direction": o.direction} for o in run.objectives],
+        "fidelity": fidelity.to_dict() if fidelity else None,
+        "members": [_member(trial, images) for trial in run.front],
+    }
+
+
+def _member(trial: TrialRecord, images: int) -> dict[str, Any]:
+    """Return a front member as pareto.json holds it; `images` of the validation split, or 0."""
+    known = images and trial.top1 is not None
+    bounds = wilson(round((trial.top1 or 0.0) * images), images) if known else None
+    return {
+        "trial": trial.number,
+        "baseline": trial.baseline,
+        "architecture_id": trial.architecture.id,
+        "graph_id": trial.architecture.graph.id,
+        "architecture": f"{ARCHITECTURES}/{_file_name(trial)}",
+        "objectives": dict(trial.objectives),
+        "top1": trial.top1,
+        "top1_interval": list(bounds) if bounds else None,
+        "test_top1": trial.test_top1,
+        "test_interval": list(trial.test_interval) if trial.test_interval else None,
+    }
+
+
+def _file_name(trial: TrialRecord) -> str:
+    return f"{trial.architecture.id}.json"

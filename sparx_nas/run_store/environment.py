@@ -1,0 +1,116 @@
+"""`env.json`: where, with what and by which command a run was made."""
+
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PACKAGES = (
+    "sparx-nas",
+    "torch",
+    "torchvision",
+    "timm",
+    "ray",
+    "optuna",
+    "networkx",
+    "numpy",
+    "scikit-learn",
+    "safetensors",
+    "triton",
+    "mamba-ssm",
+)
+"""Whose versions can change what a run finds."""
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
+
+
+def environment(data: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Return what env.json holds: `data` as given, `device`, machine, versions, commit, command.
+
+    Names of the user and passwords are left out: the home folder is `~`, credentials are masked.
+    Graphics cards are listed if torch is imported, for that is not done here.
+    """
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": _command(sys.argv),
+        "device": device,
+        "data": dict(data),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu": _processor(),
+        "cpu_count": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": _graphics_cards(),
+        "versions": _versions(PACKAGES),
+        "git": _commit(Path(__file__).resolve().parents[2]),
+    }
+
+
+def masked(words: str) -> str:
+    """Hide the user and password of any address."""
+    return CREDENTIALS.sub("***", words)
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without credentials or the home folder."""
+    home = str(Path.home())
+    hidden = [masked(argument) for argument in arguments]
+    return [word.replace(home, "~") if len(home) > 1 else word for word in hidden]
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the version of every package that is installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    """Return the processor's name; where the system hides it, its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _graphics_cards() -> list[str]:
+    """Return the names of the cards that torch sees, if it is imported."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def _commit(root: Path) -> dict[str, Any] | None:
+    """Return the commit of a source tree and whether it was changed since; None if it has none."""
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    said = []
+    for question in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
+        try:
+            answer = subprocess.run(
+                [git, "-C", str(root), *question], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if answer.returncode:
+            return None
+        said.append(answer.stdout.strip())
+    return {"commit": said[0], "dirty": bool(said[1])}

@@ -1,0 +1,88 @@
+"""Read a run, at any moment of its life."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import RandomSampler
+
+from sparx_nas.errors import RunError
+from sparx_nas.run_store.curves import CURVES, read_curves
+from sparx_nas.run_store.environment import masked
+from sparx_nas.run_store.folder import read_config, read_env, storage_of, study_name
+from sparx_nas.run_store.records import pareto_of, records
+from sparx_nas.run_store.status import read_status
+from sparx_nas.run_store.study import connect, disconnect, has_study
+from sparx_nas.trial import Objective, Run, TrialRecord
+
+
+def load_run(path: str | Path, *, study: optuna.Study | None = None) -> Run:
+    """Read a run: while it is running, after a kill, or finished. Nothing is written.
+
+    Who has the run's study open passes it, for it remembers the trials it has read; else all of
+    them are read anew, some milliseconds each.
+
+    Everything comes from the study and the curves, nothing from files derived of them. Trials that
+    nobody trains any more are `interrupted`.
+
+    Raises: RunError if the folder is no run, or a file of it cannot be read; StorageError if the
+    study's database cannot be reached.
+    """
+    folder = Path(path)
+    config = read_config(folder)
+    objectives = _objectives(folder, config)
+    status = read_status(folder)
+    if study is None:
+        trials = _trials(folder, config, objectives)
+    else:
+        trials = records(study, folder / CURVES, objectives)
+    if status["state"] != "running":
+        trials = tuple(
+            replace(t, state="interrupted") if t.state == "running" else t for t in trials
+        )
+    return Run(
+        name=folder.resolve().name,
+        path=str(path),
+        space=str(config.get("space", "")),
+        objectives=objectives,
+        trials=trials,
+        front=pareto_of(trials, objectives),
+        config=config,
+        env=read_env(folder),
+        status=status,
+    )
+
+
+def _trials(
+    folder: Path, config: Mapping[str, Any], objectives: tuple[Objective, ...]
+) -> tuple[TrialRecord, ...]:
+    """Return the trials of a run; none if it was stopped before it had a study."""
+    name, storage = study_name(folder), storage_of(folder, config)
+    if not has_study(name, storage):
+        if read_curves(folder / CURVES):
+            raise RunError(f"{folder}: its study '{name}' is not in {masked(storage)} any more")
+        return ()
+    with _reading(name, storage) as study:
+        return records(study, folder / CURVES, objectives)
+
+
+@contextmanager
+def _reading(name: str, storage: str) -> Iterator[optuna.Study]:
+    """Open a study for reading, and close its connections."""
+    backend = connect(storage)
+    try:
+        yield optuna.load_study(study_name=name, storage=backend, sampler=RandomSampler())
+    finally:
+        disconnect(backend)
+
+
+def _objectives(folder: Path, config: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """Return the objectives that a configuration names."""
+    try:
+        return tuple(Objective(**objective) for objective in config["objectives"])
+    except (KeyError, TypeError) as cause:
+        fix = "it lists a name and a direction for each"
+        raise RunError(f"{folder / 'config.yaml'}: no valid objectives: {fix}") from cause

@@ -1,0 +1,127 @@
+"""What a study and its curves say, as `TrialRecord`s."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from sparx_nas.architecture import Architecture
+from sparx_nas.pareto import minimised, pareto_front
+from sparx_nas.quantities import wilson
+from sparx_nas.run_store.curves import Curve, End, read_curves
+from sparx_nas.run_store.study import finish_decided
+from sparx_nas.trial import Fidelity, Objective, TrialRecord, TrialState
+
+ARCHITECTURES_KEPT = 4096
+STATES: Mapping[OptunaState, TrialState] = {
+    OptunaState.COMPLETE: "complete",
+    OptunaState.RUNNING: "running",
+    OptunaState.FAIL: "failed",
+}
+"""What Optuna's states mean; a pruned trial says itself whether it is infeasible or a duplicate."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Trials that a kill left running, by number.
+
+    `ended` have their values and only need to be told; `again` have an architecture and run again;
+    `unbegun` were asked for and never begun: nothing is known of them, so they are failed.
+    """
+
+    ended: tuple[End, ...]
+    again: tuple[int, ...]
+    unbegun: tuple[int, ...]
+
+
+def records(
+    study: optuna.Study, curves_path: Path, objectives: Sequence[Objective]
+) -> tuple[TrialRecord, ...]:
+    """Return the trials of a study by number; those not begun yet are left out.
+
+    Raises: RunError if the curves cannot be read.
+    """
+    curves = read_curves(curves_path)
+    return tuple(
+        _record(trial, curves.get(trial.number, Curve()), objectives)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != OptunaState.WAITING and "architecture" in trial.user_attrs
+    )
+
+
+def pareto_of(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective]
+) -> tuple[TrialRecord, ...]:
+    """Return the feasible complete trials no other dominates, best in the first objective first."""
+    able = [t for t in records if t.state == "complete" and t.feasible]
+    points = [minimised([t.objectives[o.name] for o in objectives], objectives) for t in able]
+    front = sorted(pareto_front(points), key=lambda i: (points[i], able[i].number))
+    return tuple(able[i] for i in front)
+
+
+def unfinished(study: optuna.Study, curves_path: Path) -> Unfinished:
+    """Return what a kill left running, for a driver that takes over.
+
+    Trials whose failure or pruning is recorded and was not told are told first, and not listed.
+
+    Raises: RunError if the curves cannot be read.
+    """
+    finish_decided(study)
+    curves = read_curves(curves_path)
+    ended: list[End] = []
+    again: list[int] = []
+    unbegun: list[int] = []
+    for trial in study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
+        end = curves.get(trial.number, Curve()).end
+        if "architecture" not in trial.user_attrs:
+            unbegun.append(trial.number)
+        elif end is not None:
+            ended.append(end)
+        else:
+            again.append(trial.number)
+    return Unfinished(tuple(ended), tuple(again), tuple(unbegun))
+
+
+def _record(trial: FrozenTrial, curve: Curve, objectives: Sequence[Objective]) -> TrialRecord:
+    """Join what the study and the curves know of a trial."""
+    said = trial.user_attrs
+    state: TrialState = STATES.get(trial.state) or said["state"]
+    names = [objective.name for objective in objectives]
+    done = state == "complete"
+    return TrialRecord(
+        number=trial.number,
+        architecture=_architecture(json.dumps(said["architecture"])),
+        state=state,
+        baseline=said["baseline"],
+        objectives=dict(zip(names, trial.values, strict=True)) if done else {},
+        top1=said["top1"] if done else None,
+        feasible=not said["violations"],
+        violations=tuple(said["violations"]),
+        cost=_numbers(said["cost"]),
+        proxy_cost=_numbers(said.get("proxy_cost", {})),
+        fidelity=Fidelity(**said["fidelity"]),
+        epochs=curve.epochs,
+        seconds=said.get("seconds", 0.0),
+        device=said.get("device", ""),
+        error=said.get("error", ""),
+        duplicate_of=said.get("duplicate_of"),
+        test_top1=curve.test[0] / curve.test[1] if curve.test else None,
+        test_interval=wilson(*curve.test) if curve.test else None,
+    )
+
+
+def _numbers(cost: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the plain numbers of a cost; the split by operator stays in the study."""
+    return {key: value for key, value in cost.items() if isinstance(value, int | float)}
+
+
+@lru_cache(maxsize=ARCHITECTURES_KEPT)
+def _architecture(text: str) -> Architecture:
+    """Read an architecture once, however often a growing study is read."""
+    return Architecture.from_dict(json.loads(text), where="study")

@@ -1,0 +1,1 @@
+"""The search: what a user asks for, the trials that Ray runs, and what Optuna proposes."""

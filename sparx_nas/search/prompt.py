@@ -1,0 +1,48 @@
+"""How a command ends: errors in two lines, exit codes, and tracebacks only when asked for."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from sparx_nas.errors import SparxError
+
+INTERRUPTED, BUG, CLOSED_PIPE = 130, 1, 141
+
+
+def error_text(error: SparxError) -> str:
+    """Write what is wrong, how to mend it, and the code of the error."""
+    if error.hint:
+        return f"error: {error}\nhint: {error.hint}  [{error.code}]\n"
+    head, _, rest = str(error).partition("\n")
+    return f"error: {head}  [{error.code}]\n" + (f"{rest}\n" if rest else "")
+
+
+def exit_code(command: Callable[[], int], *, verbose: bool) -> int:
+    """Run a command and return what the process ends with; anything raised is told on stderr."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except SparxError as error:
+        _trace(verbose)
+        sys.stderr.write(error_text(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except Exception as error:
+        _trace(verbose)
+        sys.stderr.write(f"error: {type(error).__name__}: {error}  [E-BUG]\n")
+        if not verbose:
+            sys.stderr.write("hint: search.log in the run says more; -v shows where it happened\n")
+        return BUG
+    return code
+
+
+def _trace(verbose: bool) -> None:
+    """Print where an error came from."""
+    if verbose:
+        traceback.print_exc()

@@ -1,0 +1,53 @@
+"""Ending a search before its time: Ctrl-C, SIGTERM, too many failures."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+
+
+class Stop:
+    """Whether the search was asked to stop, and why; asked twice, it stops at once."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether anybody asked."""
+        return bool(self.reason)
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the process ends with."""
+        return EXIT_CODES.get(self.reason, 0)
+
+    def ask(self, reason: str) -> None:
+        """Stop after the writes under way."""
+        self.reason = self.reason or reason
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        """Ask on the first signal, interrupt on the second."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.ask(signal.Signals(number).name)
+
+
+@contextmanager
+def listening() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a request to stop while the block runs."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop.on_signal)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,10 @@
+"""Short trainings of candidates, measurement of their latency, scoring on held-out images."""
+
+from sparx_nas.timm_import import prepare_timm
+
+prepare_timm()
+
+from sparx_nas.training.loop import Recipe, Training  # noqa: E402  (timm is ready now)
+from sparx_nas.training.score import Score, evaluate, latency_ms  # noqa: E402
+
+__all__ = ["Recipe", "Score", "Training", "evaluate", "latency_ms"]

@@ -1,0 +1,70 @@
+"""Accuracy on a split, and latency of a network."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sparx_nas.data import DataSet
+
+WARM_UP = 2
+REPEATS = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How many images of a split were right, and the mean cross entropy in nats."""
+
+    correct: int
+    images: int
+    loss: float
+
+    @property
+    def top1(self) -> float:
+        """Share of images whose class came first, in [0, 1]."""
+        return self.correct / self.images
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: DataSet, split: str, *, batch_size: int, device: torch.device
+) -> Score:
+    """Score a network on a split, in evaluation mode."""
+    model.eval()
+    correct, images, loss = 0, 0, 0.0
+    for x, labels in data.batches(split, batch_size, seed=0, epoch=0, train=False, device=device):
+        with half_precision(device):
+            logits = model(channels_last(x))
+        loss += float(cross_entropy(logits.float(), labels, reduction="sum"))
+        correct += int((logits.argmax(1) == labels).sum())
+        images += len(labels)
+    return Score(correct=correct, images=images, loss=loss / images)
+
+
+@torch.no_grad()
+def latency_ms(model: nn.Module, image: tuple[int, int, int], device: torch.device) -> float:
+    """Return the median milliseconds of a forward pass of one (C, H, W) image, warmed up."""
+    model = model.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    x = channels_last(torch.zeros(1, *image, device=device))
+    times = []
+    for _ in range(WARM_UP + REPEATS):
+        start = time.perf_counter()
+        with half_precision(device):
+            model(x)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times[WARM_UP:])
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """Return bf16 autocast on a GPU, and nothing of the kind on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Lay a (B, C, H, W) batch out with channels last, which convolutions prefer."""
+    return x.contiguous(memory_format=torch.channels_last)
