@@ -1,0 +1,24 @@
+"""What every test starts from: seeded generators, and no files left behind by hypothesis."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
+settings.load_profile("seeded")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Seed the global generators; torch is only touched where a test has imported it.
+
+    One thread is the quickest for small tensors, and the same on every machine.
+    """
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+        sys.modules["torch"].set_num_threads(1)

@@ -1,0 +1,193 @@
+"""The cost model against built networks: parameters, MACs, kept bytes, counted while they run."""
+
+import random
+import subprocess
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+from architectures import random_architecture
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from sparx_nas import build, estimate, load_space, patterns
+from sparx_nas.architecture import Architecture
+from sparx_nas.plan import map_sizes
+
+SPACES = ("mamba_t", "mamba_t_free", "mamba_micro")
+PARTS = 6
+
+
+class Flops(TorchDispatchMode):
+    """Count by the table of FlopCounterMode, ten times as fast."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        rule = flop_registry.get(func.overloadpacket)
+        self.total += rule(*args, **(kwargs or {}), out_val=out) if rule else 0
+        return out
+
+
+def proxy(seed: int, widths, least: int, most: int):
+    """Draw an image size and the settings of a build."""
+    rng = random.Random(seed)
+    return (rng.randint(least, most), rng.randint(least, most)), {
+        "in_chans": rng.choice((1, 2, 3)),
+        "num_classes": rng.choice((2, 11)),
+        "width": rng.choice(widths),
+        "stem_stride": rng.choice((4, 2)),
+    }
+
+
+def built(a: Architecture, size, settings, device):
+    """Build a network and an image for it."""
+    rest = {k: v for k, v in settings.items() if k != "num_classes"}
+    with nullcontext() if device == "cpu" else torch.device(device):
+        net = build(a, settings["num_classes"], **rest)
+        return net, torch.zeros(1, settings["in_chans"], *size)
+
+
+def flops(counter, net, x) -> int:
+    with torch.no_grad(), counter:
+        net.eval()(x)
+    return counter.total if isinstance(counter, Flops) else counter.get_total_flops()
+
+
+def scan_macs(a: Architecture, size, settings) -> int:
+    """4N + 1 for each element of each of four directions."""
+    plan = a.plan(**settings)
+    sides, states = map_sizes(plan, *size), a.mixer.state_dim
+    return sum(
+        4 * stage.inner * height * width * (4 * states + 1) * len(stage.contexts)
+        for stage, (height, width) in zip(plan.stages, sides, strict=True)
+    )
+
+
+def assert_counted(a, size, settings, *, device="cpu", counter=Flops):
+    cost = estimate(a, size, **settings)
+    net, x = built(a, size, settings, device)
+    assert sum(p.numel() for p in net.parameters()) == cost.params
+    assert cost.macs_by_operator["scan"] == scan_macs(a, size, settings)
+    assert flops(counter(), net, x) == 2 * (cost.macs - cost.macs_by_operator["scan"])
+    assert sum(cost.macs_by_operator.values()) == cost.macs
+    assert cost.weight_bytes == 4 * cost.params
+
+
+def test_the_quick_counter_counts_as_flop_counter_mode_does():
+    for seed in range(5):
+        size, settings = proxy(seed, (0.5, 1.0), 9, 40)
+        net, x = built(random_architecture(seed, 2), size, settings, "meta")
+        assert flops(Flops(), net, x) == flops(FlopCounterMode(display=False), net, x) > 0
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_costs_of_full_size_networks_of_every_space(space):
+    drawn = load_space(space)
+    settings = {"in_chans": 3, "num_classes": 1000, "width": 1.0, "stem_stride": 4}
+    for a in [*drawn.baselines.values(), drawn.sample(0)]:
+        assert_counted(
+            a,
+            (224, 224),
+            settings,
+            device="meta",
+            counter=lambda: FlopCounterMode(display=False),
+        )
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("space", SPACES)
+def test_costs_of_samples_of_every_space(space, part):
+    """42 of each space, at small widths and on small images of any shape."""
+    drawn = load_space(space)
+    for seed in range(part, 42, PARTS):
+        assert_counted(drawn.sample(seed), *proxy(seed, (0.25, 0.125), 1, 20))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_costs_of_free_wirings(part):
+    """384 random wirings of four stages with random settings."""
+    for seed in range(part, 384, PARTS):
+        a = random_architecture(seed, max_depth=(4, 1, 1, 1, 2, 1, 1, 1)[seed // PARTS % 8])
+        assert_counted(a, *proxy(seed, (1.0, 1.0, 0.5, 1.5), 1, 24))
+
+
+def kept_bytes(net, x) -> int:
+    """Return the bytes of all storages that autograd keeps, parameters and buffers aside."""
+    own = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers())}
+    kept = {}
+
+    def pack(t):
+        kept[t.untyped_storage()._cdata] = t
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        y = net(x)
+    sizes = [t.untyped_storage().nbytes() for key, t in kept.items() if key not in own]
+    del y
+    return sum(sizes)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_kept_bytes_are_those_that_autograd_keeps(part):
+    """66 random wirings in training mode, on maps that no batch norm finds too small."""
+    for seed in range(part, 66, PARTS):
+        a = random_architecture(seed, max_depth=(1, 2, 1, 4)[seed // PARTS % 4])
+        size, settings = proxy(seed, (1.0, 0.5, 1.5), 166, 200)
+        settings["stem_stride"] = random.Random(seed).choice((4, 2, 1))
+        net, x = built(a, size, settings, "meta")
+        assert kept_bytes(net, x) == estimate(a, size, **settings).activation_bytes
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_kept_bytes_of_every_space(space):
+    drawn = load_space(space)
+    settings = {"in_chans": 3, "num_classes": 1000, "width": 1.0, "stem_stride": 4}
+    for a in (drawn.baselines["sparx"], drawn.sample(0)):
+        net, x = built(a, (224, 224), settings, "meta")
+        assert kept_bytes(net, x) == estimate(a, **settings).activation_bytes
+
+
+def test_costs_follow_the_image():
+    a = load_space("mamba_t").baselines["sparx"]
+    small, large = estimate(a, 224), estimate(a, 448)
+    assert small.params == large.params
+    assert large.macs_by_operator["convolution"] == 4 * small.macs_by_operator["convolution"]
+    assert large.activation_bytes > 3.9 * small.activation_bytes
+    assert estimate(a, (224, 448)).macs == estimate(a, (448, 224)).macs
+    assert estimate(a, 224) == estimate(a, (224, 224))
+
+
+def test_more_edges_never_cost_less():
+    depths, widths = [2, 3, 4, 2], (16, 16, 24, 32)
+    for seed in range(20):
+        sparse = patterns.random(depths, 0.6, seed)
+        thin = patterns.thin(sparse, 0.5)
+        more, less = (estimate(Architecture(graph=g, widths=widths)) for g in (sparse, thin))
+        assert less.params <= more.params
+        assert less.macs <= more.macs
+        assert less.activation_bytes <= more.activation_bytes
+
+
+def test_settings_reach_the_estimate_as_they_reach_the_plan():
+    a = random_architecture(5)
+    assert estimate(a, 64).params != estimate(a, 64, num_classes=10).params
+    assert estimate(a, 64, in_chans=1).params < estimate(a, 64).params
+    assert estimate(a, 64, stem_stride=2).macs > estimate(a, 64).macs
+    assert estimate(a, 64, stem_stride=2).params == estimate(a, 64).params
+    assert estimate(replace(a, norm="layer"), 64).params == estimate(a, 64).params
+
+
+def test_an_estimate_needs_no_torch():
+    script = (
+        "import sys, sparx_nas\n"
+        "sparx_nas.estimate(sparx_nas.load_space('mamba_micro').sample(0))\n"
+        "wrong = {'torch', 'timm', 'ray', 'optuna'} & set(sys.modules)\n"
+        "sys.exit(f'imported {wrong}' if wrong else 0)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
