@@ -31,13 +31,12 @@ STATES: Mapping[OptunaState, TrialState] = {
 class Unfinished:
     """Trials that a kill left running, by number.
 
-    `ended` have their values and only need to be told; `again` have an architecture and run again;
-    `unbegun` were asked for and never begun: nothing is known of them, so they are failed.
+    `ended` have their values and only need to be told. `again` were asked for, and whether they
+    are trained may not have been decided, or only half written down: they are decided again.
     """
 
     ended: tuple[End, ...]
     again: tuple[int, ...]
-    unbegun: tuple[int, ...]
 
 
 def records(
@@ -76,16 +75,13 @@ def unfinished(study: optuna.Study, curves_path: Path) -> Unfinished:
     curves = read_curves(curves_path)
     ended: list[End] = []
     again: list[int] = []
-    unbegun: list[int] = []
     for trial in study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
         end = curves.get(trial.number, Curve()).end
-        if "architecture" not in trial.user_attrs:
-            unbegun.append(trial.number)
-        elif end is not None:
-            ended.append(end)
-        else:
+        if end is None:
             again.append(trial.number)
-    return Unfinished(tuple(ended), tuple(again), tuple(unbegun))
+        else:
+            ended.append(end)
+    return Unfinished(tuple(ended), tuple(again))
 
 
 def _record(trial: FrozenTrial, curve: Curve, objectives: Sequence[Objective]) -> TrialRecord:

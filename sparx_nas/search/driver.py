@@ -191,8 +191,6 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
 def _take_up(search: Search, study: optuna.Study, proposals: Proposals) -> None:
     """Bring a study that a kill may have left in any state to where trials can go on."""
     left = run_store.unfinished(study, search.path / run_store.CURVES)
-    for number in left.unbegun:
-        run_store.fail(study, number, "the search was stopped before this trial was decided")
     for end in left.ended:
         tell(study, end, search.settings.objectives)
     proposals.restore(left.again)

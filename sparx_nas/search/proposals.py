@@ -70,15 +70,23 @@ class Proposals:
                 self.study.enqueue_trial(dict(genes))
 
     def restore(self, interrupted: Sequence[int]) -> None:
-        """Take up a study: what was seen, and which trials have to be run again."""
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.state in (TrialState.WAITING, TrialState.FAIL):
-                continue
-            architecture = Architecture.from_dict(trial.user_attrs["architecture"])
-            self.seen.setdefault(architecture.id, trial.number)
-            if trial.number in interrupted:
-                baseline = self.baselines.get(architecture.id, "")
-                self.again.append(Proposal(trial.number, architecture, baseline))
+        """Take up a study: what was seen, and which trials have to be run again.
+
+        A kill may have come before a trial had all its genes, or between the verdict that it is a
+        duplicate and its end, so every interrupted trial is decided anew, in order.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        for trial in trials:
+            decided = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            if decided and "duplicate_of" not in trial.user_attrs:
+                self.seen[trial.user_attrs["architecture_id"]] = trial.number
+        for number in interrupted:
+            reopened = optuna.trial.Trial(self.study, trials[number]._trial_id)
+            for name, distribution in self.genes.items():
+                reopened._suggest(name, distribution)
+            proposal = self._judge(reopened)
+            if proposal is not None:
+                self.again.append(proposal)
 
     def next(self) -> Proposal | None:
         """Return the next trial to train, or None if the space has nothing new.
