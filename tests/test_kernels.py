@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from sparx_nas import kernels
 from sparx_nas.errors import DeviceError
 from sparx_nas.kernels import linear, reference
 
+MAP_SCAN = partial(kernels.ss2d, backend="torch")
+SEQUENCE_SCAN = partial(kernels.selective_scan, backend="torch")
 SIZES = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 5), (9, 7)]
 
 
@@ -61,7 +64,7 @@ def assert_same(function, specification, inputs):
 def test_the_map_scan_is_its_specification(size, states):
     for batch, (channels, rank) in itertools.product((1, 3), ((1, 1), (5, 2), (8, 3))):
         inputs = map_inputs(batch, *size, channels, rank, states)
-        assert_same(linear.ss2d, reference.ss2d, inputs)
+        assert_same(MAP_SCAN, reference.ss2d, inputs)
 
 
 @pytest.mark.parametrize("states", [1, 2, 4])
@@ -69,7 +72,7 @@ def test_the_map_scan_is_its_specification(size, states):
 def test_the_sequence_scan_is_its_specification(length, states):
     for batch, groups, channels in ((1, 1, 1), (3, 2, 5), (2, 4, 3)):
         inputs = sequence_inputs(batch, groups, channels, states, length)
-        assert_same(linear.selective_scan, reference.selective_scan, inputs)
+        assert_same(SEQUENCE_SCAN, reference.selective_scan, inputs)
 
 
 def test_the_specification_is_its_equation():
@@ -107,8 +110,8 @@ def test_memory_layout_does_not_matter():
     ]
     for layout in layouts:
         strided = [layout(leaves[0]).detach().requires_grad_(), *leaves[1:]]
-        assert_same(linear.ss2d, reference.ss2d, strided)
-    y = linear.ss2d(*leaves)
+        assert_same(MAP_SCAN, reference.ss2d, strided)
+    y = MAP_SCAN(*leaves)
     gradient = torch.randn(3, 5, 4, 6, dtype=y.dtype).transpose(1, 2)
     got = torch.autograd.grad(y, leaves, gradient)
     expected = torch.autograd.grad(reference.ss2d(*leaves), leaves, gradient.contiguous())
@@ -120,25 +123,25 @@ def test_a_batch_may_be_scanned_in_parts(monkeypatch):
     inputs = map_inputs(5, 3, 3, 4, 2, 2)
     for elements in (1, 2 * 4 * 36, 10**6):
         monkeypatch.setattr(linear, "CACHE_ELEMENTS", elements)
-        assert_same(linear.ss2d, reference.ss2d, inputs)
+        assert_same(MAP_SCAN, reference.ss2d, inputs)
 
 
 def test_an_empty_batch_has_an_empty_result():
     inputs = map_inputs(0, 3, 3, 4, 2, 1)
-    assert_same(linear.ss2d, reference.ss2d, inputs)
+    assert_same(MAP_SCAN, reference.ss2d, inputs)
 
 
 @pytest.mark.parametrize("states", [1, 2])
 def test_gradients_are_those_of_the_function(states):
-    assert torch.autograd.gradcheck(linear.ss2d, map_inputs(2, 2, 3, 2, 1, states))
-    assert torch.autograd.gradcheck(linear.selective_scan, sequence_inputs(2, 2, 2, states, 4))
+    assert torch.autograd.gradcheck(MAP_SCAN, map_inputs(2, 2, 3, 2, 1, states))
+    assert torch.autograd.gradcheck(SEQUENCE_SCAN, sequence_inputs(2, 2, 2, states, 4))
 
 
 def test_steps_near_nothing_and_very_large_ones_stay_finite():
     inputs = map_inputs(2, 4, 4, 3, 2, 1, torch.float32)
     for bias in (-60.0, 60.0):
         inputs[3] = torch.full_like(inputs[3], bias).requires_grad_()
-        for t in values_and_gradients(linear.ss2d, inputs):
+        for t in values_and_gradients(MAP_SCAN, inputs):
             assert torch.isfinite(t).all()
 
 
@@ -164,13 +167,13 @@ def elements(function, inputs) -> int:
 
 def test_work_grows_linearly_with_the_map_forward_and_backward():
     short, long = map_inputs(2, 8, 8, 4, 2, 2), map_inputs(2, 32, 8, 4, 2, 2)
-    assert elements(linear.ss2d, long) < 4.1 * elements(linear.ss2d, short)
+    assert elements(MAP_SCAN, long) < 4.1 * elements(MAP_SCAN, short)
     assert elements(reference.ss2d, long) > 8 * elements(reference.ss2d, short)
 
 
 def test_work_grows_linearly_with_a_sequence_forward_and_backward():
     short, long = sequence_inputs(2, 2, 4, 2, 64), sequence_inputs(2, 2, 4, 2, 256)
-    scan = linear.selective_scan
+    scan = SEQUENCE_SCAN
     assert elements(scan, long) < 4.1 * elements(scan, short)
 
 
@@ -180,7 +183,7 @@ def test_only_the_input_is_kept_for_backward():
     with torch.autograd.graph.saved_tensors_hooks(
         lambda t: kept.setdefault(t.untyped_storage().data_ptr(), t), lambda t: t
     ):
-        linear.ss2d(*inputs)
+        MAP_SCAN(*inputs)
     assert set(kept) == {t.untyped_storage().data_ptr() for t in inputs}
 
 
@@ -217,9 +220,12 @@ def test_shapes_are_known_without_memory():
 
 def test_backends_are_asked_for_by_name():
     inputs = map_inputs(1, 3, 4, 2, 1, 1)
-    results = [kernels.ss2d(*inputs, backend=name) for name in ("auto", *kernels.BACKENDS)]
+    results = [kernels.ss2d(*inputs, backend=name) for name in ("auto", "torch", "reference")]
     for y in results[1:]:
         torch.testing.assert_close(y, results[0])
     assert kernels.resolve("auto") in kernels.BACKENDS
+    for name, reason in (("cpu", "float64"), ("triton", "triton|CUDA"), ("mamba_ssm", "mamba")):
+        with pytest.raises(DeviceError, match=reason):
+            kernels.ss2d(*inputs, backend=name)
     with pytest.raises(DeviceError, match="Did you mean 'torch'"):
         kernels.ss2d(*inputs, backend="torhc")

@@ -1,20 +1,15 @@
 """The selective scan behind one function each, whatever computes it.
 
-`reference` is the specification, `torch` the same in linear time on any device.
+`reference` is the specification; `backends` says what else there is and when it is used.
 """
 
-from collections.abc import Callable, Mapping
-
+import torch
 from torch import Tensor
 
-from sparx_nas.errors import DeviceError, did_you_mean
-from sparx_nas.kernels import linear, reference
+from sparx_nas.kernels import export, operator, packages, reference
+from sparx_nas.kernels.backends import BACKENDS, check_name, missing, resolve
 
-BACKENDS: Mapping[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
-    "torch": (linear.ss2d, linear.selective_scan),
-    "reference": (reference.ss2d, reference.selective_scan),
-}
-"""Backends by name: (ss2d, selective_scan)."""
+__all__ = ["BACKENDS", "check_name", "missing", "resolve", "selective_scan", "ss2d"]
 
 
 def ss2d(
@@ -30,12 +25,23 @@ def ss2d(
     """Scan a map in four directions and sum the results; x and the result are (B, H, W, D).
 
     x_proj_weight (4*(R+2N), D, 1), dt_projs_weight (4, D, R), dt_projs_bias (4, D), A_logs
-    (4*D, N), Ds (4*D,): the parameters of the official model. H, W >= 1, any D, N and R.
+    (4*D, N), Ds (4*D,): the parameters of the official model. H, W >= 1, any D, N and R. The
+    result is before `out_norm`, in the type of x; states are float32, or float64 if x is.
 
-    Raises: DeviceError for a backend that is not there.
+    Raises: DeviceError for a backend that is not there; ValueError for shapes that do not fit.
+    Source: arXiv 2401.10166 (VMamba).
     """
-    scan = BACKENDS[resolve(backend)][0]
-    return scan(x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
+    inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
+    check_name(backend)
+    _check_map(*inputs)
+    if torch.onnx.is_in_onnx_export():
+        return export.ss2d(*inputs)
+    if backend == "reference":
+        return reference.ss2d(*inputs)
+    if backend == "mamba_ssm":
+        return packages.ss2d(*inputs)
+    y: Tensor = operator.ss2d(*inputs, backend)
+    return y
 
 
 def selective_scan(
@@ -53,21 +59,66 @@ def selective_scan(
 
     u, delta (B, K*D, L); A (K*D, N), negative; B, C (B, K, N, L); D, delta_bias (K*D,).
 
-    Raises: DeviceError for a backend that is not there.
+    Raises: DeviceError for a backend that is not there; ValueError for shapes that do not fit.
+    Source: arXiv 2312.00752 (Mamba), whose package has a function of this name.
     """
-    return BACKENDS[resolve(backend)][1](u, delta, A, B, C, D, delta_bias)
+    inputs = (u, delta, A, B, C, D, delta_bias)
+    check_name(backend)
+    _check_sequences(*inputs)
+    if torch.onnx.is_in_onnx_export():
+        return export.selective_scan(*inputs)
+    if backend == "reference":
+        return reference.selective_scan(*inputs)
+    if backend == "mamba_ssm":
+        return packages.selective_scan(*inputs)
+    y: Tensor = operator.selective_scan(*inputs, backend)
+    return y
 
 
-def resolve(backend: str) -> str:
-    """Return the backend that a name stands for; `auto` is the fastest there is.
-
-    Raises: DeviceError for an unknown name.
-    """
-    if backend == "auto":
-        return "torch"
-    if backend not in BACKENDS:
-        known = ", ".join(["auto", *BACKENDS])
-        raise DeviceError(
-            f"no kernel backend {backend!r}; there are {known}.{did_you_mean(backend, BACKENDS)}"
+def _check_map(
+    x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
+) -> None:
+    """Raise a ValueError that names the first argument of a shape that does not fit."""
+    if x.ndim != 4 or dt_weight.ndim != 3 or A_logs.ndim != 2:
+        raise ValueError(
+            f"ss2d takes x (B, H, W, D), dt_projs_weight (4, D, R) and A_logs (4*D, N), not "
+            f"{tuple(x.shape)}, {tuple(dt_weight.shape)} and {tuple(A_logs.shape)}"
         )
-    return backend
+    D, R, N = x.shape[3], dt_weight.shape[2], A_logs.shape[1]
+    _check(
+        "ss2d",
+        ("x_proj_weight", x_proj, (4 * (R + 2 * N), D, 1)),
+        ("dt_projs_weight", dt_weight, (4, D, R)),
+        ("dt_projs_bias", dt_bias, (4, D)),
+        ("A_logs", A_logs, (4 * D, N)),
+        ("Ds", Ds, (4 * D,)),
+    )
+
+
+def _check_sequences(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> None:
+    """Raise a ValueError that names the first argument of a shape that does not fit."""
+    if u.ndim != 3 or A.ndim != 2 or B.ndim != 4 or not B.shape[1] or u.shape[1] % B.shape[1]:
+        raise ValueError(
+            f"selective_scan takes u (B, K*D, L), A (K*D, N) and B (B, K, N, L), not "
+            f"{tuple(u.shape)}, {tuple(A.shape)} and {tuple(B.shape)}"
+        )
+    batch, wide, length = u.shape
+    rows = (batch, B.shape[1], A.shape[1], length)
+    _check(
+        "selective_scan",
+        ("delta", delta, (batch, wide, length)),
+        ("A", A, (wide, A.shape[1])),
+        ("B", B, rows),
+        ("C", C, rows),
+        ("D", D, (wide,)),
+        ("delta_bias", delta_bias, (wide,)),
+    )
+
+
+def _check(function: str, *arguments: tuple[str, Tensor, tuple[int, ...]]) -> None:
+    """Compare shapes."""
+    for name, tensor, shape in arguments:
+        if tensor.shape != shape:
+            raise ValueError(f"{function}: {name} is {tuple(tensor.shape)}, not {shape}")

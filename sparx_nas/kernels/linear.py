@@ -1,14 +1,13 @@
-"""The selective scan as autograd functions that keep their inputs only; pure PyTorch, any device.
+"""The selective scan in pure PyTorch operators, any device, in linear time.
+
+Functions outside autograd, with the arguments of `reference`; `operator` joins them to it.
 
 One sequence of the four-direction scan: the low-rank codes are computed once on the map (a 1x1 map
 commutes with reordering), and only these small codes and u are brought into scan order.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from sparx_nas.kernels.recurrence import ScanInputs, scan, scan_backward
@@ -22,79 +21,67 @@ paged in anew at every call."""
 def selective_scan(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
 ) -> Tensor:
-    """Scan sequences as `reference.selective_scan` does; linear in L."""
-    groups = B.shape[1]
+    """Scan sequences in one direction."""
     step = softplus(delta + delta_bias[:, None])
-    inputs = (_steps_first(u, groups), _steps_first(step, groups), A.unflatten(0, (groups, -1)))
-    rows = (t.permute(1, 3, 0, 2) for t in (B, C))
-    y: Tensor = _Scan.apply(*inputs, *rows)  # type: ignore[no-untyped-call]
+    y = scan(_sequence_inputs(u, step, A, B, C))
     return torch.addcmul(y.permute(2, 0, 3, 1).flatten(1, 2), D[:, None], u)
 
 
-def ss2d(
-    x: Tensor,
-    x_proj_weight: Tensor,
-    dt_projs_weight: Tensor,
-    dt_projs_bias: Tensor,
-    A_logs: Tensor,
-    Ds: Tensor,
-) -> Tensor:
-    """Scan a map as `reference.ss2d` does; linear in H*W, and only x is kept for backward.
+def selective_scan_backward(
+    gradient: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of all seven inputs."""
+    z = delta + delta_bias[:, None]
+    grads = scan_backward(
+        _sequence_inputs(u, softplus(z), A, B, C), _steps_first(gradient, B.shape[1])
+    )
+    grad_u, grad_step = (t.permute(2, 0, 3, 1).flatten(1, 2) for t in (grads.u, grads.step))
+    grad_z = grad_step * torch.sigmoid(z)
+    return (
+        torch.addcmul(grad_u, D[:, None], gradient),
+        grad_z,
+        grads.A.flatten(0, 1),
+        *(t.permute(2, 0, 3, 1) for t in (grads.B, grads.C)),
+        (gradient * u).sum((0, 2)),
+        grad_z.sum((0, 2)),
+    )
 
-    Half precision is computed in float32 and returned in the type of x.
-    """
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    weights = (x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
-    with torch.autocast(x.device.type if not x.is_meta else "cpu", enabled=False):
-        y: Tensor = _SS2D.apply(  # type: ignore[no-untyped-call]
-            x.to(wide), *(w.to(wide) for w in weights)
-        )
-    return y.to(x.dtype)
+
+def ss2d(x: Tensor, *weights: Tensor) -> Tensor:
+    """Scan a map in four directions and sum the results."""
+    parts = [_scan_map(part, *weights) for part in _cache_sized(x)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def ss2d_backward(gradient: Tensor, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """Return the gradients of x and of the five parameters."""
+    pairs = zip(_cache_sized(x), _cache_sized(gradient), strict=True)
+    parts = [_scan_map_backward(part, grad, *weights) for part, grad in pairs]
+    if len(parts) == 1:
+        return parts[0]
+    columns = list(zip(*parts, strict=True))
+    return torch.cat(columns[0]), *(sum(column[1:], column[0]) for column in columns[1:])
+
+
+def _sequence_inputs(u: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor) -> ScanInputs:
+    """Lay the inputs of a one-direction scan out for the recurrence."""
+    groups = B.shape[1]
+    rows = (t.permute(1, 3, 0, 2) for t in (B, C))
+    wide = (_steps_first(t, groups) for t in (u, step))
+    return ScanInputs._make((*wide, A.unflatten(0, (groups, -1)), *rows))
 
 
 def _steps_first(t: Tensor, groups: int) -> Tensor:
     """Turn (B, K*D, L) into (K, L, B, D)."""
     grouped: Tensor = t.unflatten(1, (groups, -1))
     return grouped.permute(1, 3, 0, 2).contiguous()
-
-
-class _Scan(torch.autograd.Function):
-    """The recurrence with its hand-written gradient; arguments as `ScanInputs`."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        """Scan, keeping the inputs."""
-        ctx.save_for_backward(*inputs)
-        return scan(ScanInputs(*inputs))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients of all inputs."""
-        return tuple(scan_backward(ScanInputs(*ctx.saved_tensors), gradient))
-
-
-class _SS2D(torch.autograd.Function):
-    """The four-direction scan of a map, from x to the merged sum."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
-        """Scan, keeping x and the parameters."""
-        ctx.save_for_backward(x, *weights)
-        parts = [_scan_map(part, *weights) for part in _cache_sized(x)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients of x and of the five parameters."""
-        x, *weights = ctx.saved_tensors
-        pairs = zip(_cache_sized(x), _cache_sized(gradient), strict=True)
-        parts = [_scan_map_backward(part, grad, *weights) for part, grad in pairs]
-        if len(parts) == 1:
-            return parts[0]
-        columns = list(zip(*parts, strict=True))
-        return torch.cat(columns[0]), *(sum(column[1:], column[0]) for column in columns[1:])
 
 
 def _cache_sized(x: Tensor) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.errors import ArchitectureError
-from sparx_nas.kernels import resolve
+from sparx_nas.kernels import check_name
 from sparx_nas.models.block import Block
 from sparx_nas.models.norms import make_norm
 from sparx_nas.plan import BackbonePlan
@@ -81,7 +81,8 @@ def build(
     plan = architecture.plan(
         in_chans=in_chans, num_classes=num_classes, width=width, stem_stride=stem_stride
     )
-    return SparxBackbone(plan, drop_path=drop_path, backend=resolve(backend))
+    check_name(backend)
+    return SparxBackbone(plan, drop_path=drop_path, backend=backend)
 
 
 def _stem(plan: BackbonePlan) -> nn.Sequential:

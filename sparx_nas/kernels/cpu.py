@@ -1,0 +1,220 @@
+"""The scans on a CPU in compiled code (csrc/), float32; the matrix products are torch's.
+
+Functions outside autograd, with the arguments of `reference`; `operator` joins them to it.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparx_nas.kernels.library import MapTask, SequenceTask, library
+from sparx_nas.kernels.reference import DIRECTIONS
+
+GRADIENT_ELEMENTS = 2**22
+"""Elements of the one large temporary of the backward pass (4, B, L, D): 4 MiB."""
+
+
+def ss2d(
+    x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
+) -> Tensor:
+    """Scan a map in four directions and sum the results."""
+    y = torch.empty_like(x)
+    if x.numel():
+        codes = x.flatten(0, 2) @ x_proj[:, :, 0].t()
+        task = _map_task(x, codes, dt_weight, dt_bias, A_logs, Ds, y=y)
+        library().call("sparx_map_forward", task[0])
+    return y
+
+
+def ss2d_backward(
+    gradient: Tensor,
+    x: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of x and of the five parameters."""
+    weights = (x_proj, dt_weight, dt_bias, A_logs, Ds)
+    grad_x, totals = torch.empty_like(x), [torch.zeros_like(w) for w in weights]
+    if x.numel():
+        size = max(torch.get_num_threads(), GRADIENT_ELEMENTS // (DIRECTIONS * x[0].numel()))
+        parts = zip(*(t.split(size) for t in (gradient, x, grad_x)), strict=True)
+        for part in parts:
+            shares = _part_backward(part[0], part[1], part[2], *weights)
+            for total, share in zip(totals, shares, strict=True):
+                total += share
+    return grad_x, *totals
+
+
+def _part_backward(
+    gradient: Tensor,
+    x: Tensor,
+    grad_x: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+) -> tuple[Tensor, ...]:
+    """Write the gradient of a few maps and return those of the parameters."""
+    channels, rank, states = x.shape[3], dt_weight.shape[2], A_logs.shape[1]
+    places, width = x.numel() // channels, rank + 2 * states
+    flat = x.view(places, channels)
+    codes = flat @ x_proj[:, :, 0].t()
+    grad_z = x.new_empty(DIRECTIONS, places, channels)
+    groups, threads = _shares(len(x), channels)
+    rows = x.new_empty(groups, places, DIRECTIONS, 2 * states)
+    params = x.new_zeros(threads, DIRECTIONS, states + 1, channels)
+    task = _map_task(
+        *(x, codes, dt_weight, dt_bias, A_logs, Ds),
+        gradient=gradient,
+        grad_x=grad_x,
+        grad_z=grad_z,
+        grad_rows=rows,
+        grad_params=params,
+    )
+    library().call("sparx_map_backward", task[0])
+    grad_codes = x.new_empty(places, DIRECTIONS, width)
+    grad_codes[:, :, rank:] = rows[0] if groups == 1 else rows.sum(0)
+    code, of_dt = codes.view(places, DIRECTIONS, width), torch.empty_like(dt_weight)
+    # One product after another: torch's batched product of such shapes is several times slower.
+    for k in range(DIRECTIONS):
+        grad_codes[:, k, :rank] = grad_z[k] @ dt_weight[k]
+        of_dt[k] = (code[:, k, :rank].t() @ grad_z[k]).t()
+    grad_codes = grad_codes.view(places, -1)
+    grad_x.view(places, channels).addmm_(grad_codes, x_proj[:, :, 0])
+    total = params.sum(0)
+    # A = -exp(A_logs), so its derivative is A itself.
+    of_A = total[:, :states].transpose(1, 2).reshape(A_logs.shape) * -torch.exp(A_logs)
+    return (
+        (grad_codes.t() @ flat).unsqueeze(2),
+        of_dt,
+        total[:, states],
+        of_A,
+        (gradient.reshape(places, channels) * flat).sum(0).repeat(DIRECTIONS),
+    )
+
+
+def selective_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """Scan sequences in one direction."""
+    y = torch.empty_like(u)
+    if u.numel():
+        task = _sequence_task(u, delta, A, B, C, D, delta_bias, y=y)
+        library().call("sparx_sequence_forward", task[0])
+    return y
+
+
+def selective_scan_backward(
+    gradient: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of all seven inputs."""
+    if not u.numel():
+        return tuple(torch.zeros_like(t) for t in (u, delta, A, B, C, D, delta_bias))
+    states = A.shape[1]
+    groups, threads = _shares(len(u) * B.shape[1], u.shape[1] // B.shape[1])
+    grad_u, grad_delta = torch.empty_like(u), torch.empty_like(u)
+    grad_B, grad_C = (u.new_empty(groups, *B.shape) for _ in range(2))
+    params = u.new_zeros(threads, states + 2, u.shape[1])
+    task = _sequence_task(
+        *(u, delta, A, B, C, D, delta_bias),
+        gradient=gradient,
+        grad_u=grad_u,
+        grad_delta=grad_delta,
+        grad_B=grad_B,
+        grad_C=grad_C,
+        grad_params=params,
+    )
+    library().call("sparx_sequence_backward", task[0])
+    total = params.sum(0)
+    of_A = total[:states].t().contiguous()
+    return (
+        grad_u,
+        grad_delta,
+        of_A,
+        grad_B.sum(0),
+        grad_C.sum(0),
+        total[states].clone(),
+        total[states + 1].clone(),
+    )
+
+
+def _shares(items: int, channels: int) -> tuple[int, int]:
+    """Return into how many groups the channels of an item are split, and how many threads work.
+
+    The split depends on the threads only where there are fewer items than threads.
+    """
+    threads: int = torch.get_num_threads()
+    groups = 1 if items >= threads else -(-threads // max(1, items))
+    return min(groups, channels), threads
+
+
+def _map_task(
+    x: Tensor,
+    codes: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    **more: Tensor,
+) -> tuple[MapTask, list[Tensor]]:
+    """Return a task and the tensors that have to live as long."""
+    batch, height, width, channels = x.shape
+    states = A_logs.shape[1]
+    groups, threads = _shares(batch, channels)
+    sizes = (batch, height, width, channels, dt_weight.shape[2], states, groups, threads)
+    A = -torch.exp(A_logs).view(DIRECTIONS, channels, states).transpose(1, 2)
+    tensors = {
+        "x": x,
+        "codes": codes,
+        "dt_weight": dt_weight.transpose(1, 2),
+        "dt_bias": dt_bias,
+        "A": A,
+        "skip": Ds.view(DIRECTIONS, channels).sum(0),
+    }
+    return _task(MapTask, sizes, tensors | more)
+
+
+def _sequence_task(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+    **more: Tensor,
+) -> tuple[SequenceTask, list[Tensor]]:
+    """Return a task and the tensors that have to live as long."""
+    batch, sets, states, length = B.shape
+    channels = u.shape[1] // sets
+    groups, threads = _shares(batch * sets, channels)
+    sizes = (batch, sets, channels, length, states, groups, threads)
+    tensors = dict(
+        zip(
+            ("u", "delta", "A", "B", "C", "skip", "bias"),
+            (u, delta, A, B, C, D, delta_bias),
+            strict=True,
+        )
+    )
+    return _task(SequenceTask, sizes, tensors | more)
+
+
+def _task(
+    kind: Any, sizes: tuple[int, ...], tensors: dict[str, Tensor]
+) -> tuple[Any, list[Tensor]]:
+    """Fill a task with sizes and pointers."""
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    pointers = {name: tensor.data_ptr() for name, tensor in kept.items()}
+    return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())

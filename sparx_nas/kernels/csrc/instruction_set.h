@@ -1,0 +1,28 @@
+/* All kernels for one instruction set: SET is its name, LANES how many floats a vector holds. */
+
+#include "vector.h"
+#include "map_kernel.h"
+#include "sequence_kernel.h"
+
+static const instruction_set NAME(table) = {
+    TEXT(SET),
+    LANES,
+    NAME(map_scratch),
+    NAME(map_forward),
+    NAME(map_backward),
+    NAME(sequence_scratch),
+    NAME(sequence_forward),
+    NAME(sequence_backward),
+};
+
+#undef SET
+#undef LANES
+#undef VEC
+#undef INTS
+#undef BLOCK
+#undef EACH
+#undef AT
+#undef GET
+#undef PUT
+#undef CASES
+#undef TURNED

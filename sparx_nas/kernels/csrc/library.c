@@ -1,0 +1,133 @@
+/* The library: all instruction sets the compiler offers, one chosen when it is used. */
+
+#include "tasks.h"
+
+#include <stdlib.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAME(name) JOIN(name, SET)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+#define BLOCK_VECTORS 2
+
+#if defined(__aarch64__)
+#define SET neon /* of every 64-bit ARM */
+#else
+#define SET portable
+#endif
+#define LANES 4
+#include "instruction_set.h"
+
+#if defined(__x86_64__)
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define SET avx2
+#define LANES 8
+#include "instruction_set.h"
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(                                                         \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+#define SET avx512
+#define LANES 16
+#include "instruction_set.h"
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+enum { DONE = 0, NO_MEMORY = 1, NO_SUCH_SET = 2 };
+
+#if defined(__aarch64__)
+static const instruction_set *const SETS[] = {&table_neon};
+#elif defined(__x86_64__)
+static const instruction_set *const SETS[] = {&table_portable, &table_avx2, &table_avx512};
+#else
+static const instruction_set *const SETS[] = {&table_portable};
+#endif
+
+int sparx_sets(void) { return sizeof SETS / sizeof *SETS; }
+
+const char *sparx_set_name(int set) { return SETS[set]->name; }
+
+/* Tell whether this processor has an instruction set. */
+int sparx_set_runs(int set) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (set == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (set == 2)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+    return set == 0;
+}
+
+static int thread_number(void) {
+#ifdef _OPENMP
+    return omp_get_thread_num();
+#else
+    return 0;
+#endif
+}
+
+static float *scratch_of(int64_t floats) {
+    return aligned_alloc(64, ((size_t)floats * sizeof(float) + 63) / 64 * 64 + 64);
+}
+
+/* Give every thread a scratch and let the threads share the items of all samples. */
+#define SHARE(floats, items, work)                                           \
+    int failed = 0;                                                          \
+    _Pragma("omp parallel num_threads((int)task->threads) reduction(| : failed)") { \
+        int thread = thread_number();                                        \
+        float *scratch = scratch_of(floats);                                 \
+        failed = !scratch;                                                   \
+        _Pragma("omp for schedule(static)")                                  \
+        for (int64_t i = 0; i < task->batch * (items); i++) {                \
+            int64_t sample = i / (items), item = i % (items);                \
+            if (scratch) work;                                               \
+        }                                                                    \
+        (void)thread;                                                        \
+        free(scratch);                                                       \
+    }                                                                        \
+    return failed ? NO_MEMORY : DONE
+
+int sparx_map_forward(const map_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE(use->map_scratch(task, 0), task->groups, use->map_forward(task, sample, item, scratch));
+}
+
+int sparx_map_backward(const map_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE(use->map_scratch(task, 1), task->groups,
+          use->map_backward(task, sample, item, thread, scratch));
+}
+
+int sparx_sequence_forward(const sequence_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE(use->sequence_scratch(task, 0), task->sets * task->groups,
+          use->sequence_forward(task, sample, item, scratch));
+}
+
+int sparx_sequence_backward(const sequence_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE(use->sequence_scratch(task, 1), task->sets * task->groups,
+          use->sequence_backward(task, sample, item, thread, scratch));
+}

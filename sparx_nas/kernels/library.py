@@ -1,0 +1,199 @@
+"""The compiled CPU kernels: found in the package, or compiled from csrc/ on first use.
+
+A wheel carries the library. A checkout compiles its own sources, once for each state of them, with
+the C compiler that is there, in a few seconds. The interface is plain C, called through ctypes.
+"""
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sparx_nas.errors import DeviceError
+
+SOURCES = Path(__file__).parent / "csrc"
+FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
+"""As in pyproject.toml; no -ffast-math, which would lose NaN and infinity."""
+COMPILE_SECONDS = 120
+SET_VARIABLE = "SPARX_NAS_INSTRUCTION_SET"
+
+
+class _Task(ctypes.Structure):
+    """Sizes, then pointers; the order is that of csrc/tasks.h."""
+
+    SIZES: Sequence[str]
+    POINTERS: Sequence[str]
+
+
+def _fields(sizes: Sequence[str], pointers: Sequence[str]) -> list[tuple[str, type]]:
+    whole: list[tuple[str, type]] = [(name, ctypes.c_int64) for name in sizes]
+    return whole + [(name, ctypes.c_void_p) for name in pointers]
+
+
+class MapTask(_Task):
+    """`map_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "height", "width", "channels", "rank", "states", "groups", "threads")
+    POINTERS = (
+        *("x", "codes", "dt_weight", "dt_bias", "A", "skip", "y"),
+        *("gradient", "grad_x", "grad_z", "grad_rows", "grad_params"),
+    )
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+class SequenceTask(_Task):
+    """`sequence_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "sets", "channels", "length", "states", "groups", "threads")
+    POINTERS = (
+        *("u", "delta", "A", "B", "C", "skip", "bias", "y"),
+        *("gradient", "grad_u", "grad_delta", "grad_B", "grad_C", "grad_params"),
+    )
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+@dataclass(frozen=True)
+class Library:
+    """The loaded library; `sets` are the instruction sets this processor runs, best last."""
+
+    path: Path
+    handle: ctypes.CDLL
+    sets: tuple[str, ...]
+    chosen: int
+
+    @property
+    def instruction_set(self) -> str:
+        """Return the name of the instruction set in use."""
+        return self.sets[self.chosen]
+
+    def call(self, function: str, task: _Task) -> None:
+        """Run a function of the library on a task.
+
+        Raises: MemoryError if its scratch could not be had.
+        """
+        failed = getattr(self.handle, function)(ctypes.byref(task), self.chosen)
+        if failed:
+            raise MemoryError(f"{function}: no memory for the scratch of {task.threads} threads")
+
+
+@cache
+def library() -> Library:
+    """Return the library, compiled if need be.
+
+    Raises: DeviceError if there is none and it cannot be compiled, with the reason.
+    """
+    if sys.platform == "win32":
+        raise DeviceError("the CPU kernels are not built for Windows")
+    carried = sorted(Path(__file__).parent.glob("_cpu*.so"))
+    checkout = (Path(__file__).parents[2] / "pyproject.toml").is_file()
+    if carried and not checkout:
+        return _opened(carried[0])
+    try:
+        return _opened(_compiled())
+    except DeviceError:
+        if not carried:
+            raise
+    return _opened(carried[0])
+
+
+def cache_folder() -> Path:
+    """Return where compiled kernels are kept: $XDG_CACHE_HOME or ~/.cache, in sparx_nas."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparx_nas"
+
+
+def _compiled() -> Path:
+    """Return the library of the present sources, compiled if it is not in the cache.
+
+    Raises: DeviceError if there is no compiler, or it fails.
+    """
+    compiler = _compiler()
+    texts = [source.read_bytes() for source in sorted(SOURCES.iterdir())]
+    # The same home may be mounted on other kinds of machines.
+    about = repr((compiler, FLAGS, os.uname().machine)).encode()
+    digest = hashlib.sha256(b"\0".join([*texts, about])).hexdigest()[:16]
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"cpu-{digest}.so"
+        if not path.is_file():
+            _compile(compiler, path)
+    except OSError as error:
+        hint = "XDG_CACHE_HOME names another place"
+        raise DeviceError(f"cannot keep compiled kernels: {error}", hint=hint) from error
+    return path
+
+
+def _compiler() -> list[str]:
+    """Return the command of the C compiler: $CC, or the first of cc, gcc and clang.
+
+    Raises: DeviceError if there is none.
+    """
+    asked = shlex.split(os.environ.get("CC", ""))
+    if asked and shutil.which(asked[0]):
+        return asked
+    for name in ("cc", "gcc", "clang"):
+        if shutil.which(name):
+            return [name]
+    raise DeviceError(
+        "no C compiler on the PATH for the CPU kernels",
+        hint="install gcc or clang, or install sparx_nas from a wheel",
+    )
+
+
+def _compile(compiler: Sequence[str], path: Path) -> None:
+    """Compile into a file of our own first, for other processes may do the same.
+
+    Raises: DeviceError with what the compiler said.
+    """
+    source = str(SOURCES / "library.c")
+    with tempfile.TemporaryDirectory(dir=path.parent) as place:
+        out = Path(place) / path.name
+        # A compiler without OpenMP still makes a library of one thread.
+        for extra in (["-fopenmp"], []):
+            command = [*compiler, *FLAGS, *extra, "-shared", "-fPIC", source, "-o", str(out)]
+            done = _run(command)
+            if done.returncode == 0:
+                out.replace(path)
+                return
+    said = done.stderr.strip().splitlines()
+    raise DeviceError(f"{shlex.join(command)} failed: {said[0] if said else done.returncode}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a compiler.
+
+    Raises: DeviceError if it cannot be run or does not end.
+    """
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeviceError(f"the C compiler cannot be run: {error}") from error
+
+
+def _opened(path: Path) -> Library:
+    """Load a library and choose the instruction set.
+
+    Raises: DeviceError if it cannot be loaded, or the instruction set asked for is not there.
+    """
+    try:
+        handle = ctypes.CDLL(str(path))
+        handle.sparx_set_name.restype = ctypes.c_char_p
+        names = [handle.sparx_set_name(i).decode() for i in range(handle.sparx_sets())]
+    except (OSError, AttributeError) as error:
+        raise DeviceError(f"the CPU kernels in {path} cannot be loaded: {error}") from error
+    sets = tuple(name for i, name in enumerate(names) if handle.sparx_set_runs(i))
+    wanted = os.environ.get(SET_VARIABLE, sets[-1])
+    if wanted not in sets:
+        known = ", ".join(sets)
+        raise DeviceError(f"{SET_VARIABLE}={wanted}: this processor and library have {known}")
+    return Library(path, handle, sets, names.index(wanted))

@@ -1,0 +1,198 @@
+"""The scans as operators of torch: autograd, autocast, shapes without memory, FLOPs.
+
+`sparx_nas::ss2d` and `sparx_nas::selective_scan` are opaque to torch.compile, so that no shape is
+compiled anew; both keep their inputs only and compute states again on the way back.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from sparx_nas.kernels.backends import scans_for
+from sparx_nas.kernels.reference import DIRECTIONS
+
+
+@torch.library.custom_op("sparx_nas::ss2d", mutates_args=())
+def ss2d(
+    x: Tensor,
+    x_proj_weight: Tensor,
+    dt_projs_weight: Tensor,
+    dt_projs_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    backend: str,
+) -> Tensor:
+    """Scan a map in four directions; see `sparx_nas.kernels.ss2d`."""
+    inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
+    scans = scans_for(backend, x)
+    return scans.ss2d(*_wide(inputs)).to(x.dtype)
+
+
+@torch.library.custom_op("sparx_nas::ss2d_backward", mutates_args=())
+def ss2d_backward(
+    gradient: Tensor,
+    x: Tensor,
+    x_proj_weight: Tensor,
+    dt_projs_weight: Tensor,
+    dt_projs_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of x and of the five parameters."""
+    inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
+    grads = scans_for(backend, x).ss2d_backward(*_wide((gradient, *inputs)))
+    return tuple(_like(grads, inputs))  # type: ignore[return-value]
+
+
+@torch.library.custom_op("sparx_nas::selective_scan", mutates_args=())
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+    backend: str,
+) -> Tensor:
+    """Scan sequences in one direction; see `sparx_nas.kernels.selective_scan`."""
+    inputs = (u, delta, A, B, C, D, delta_bias)
+    return scans_for(backend, u).selective_scan(*_wide(inputs)).to(u.dtype)
+
+
+@torch.library.custom_op("sparx_nas::selective_scan_backward", mutates_args=())
+def selective_scan_backward(
+    gradient: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of all seven inputs."""
+    inputs = (u, delta, A, B, C, D, delta_bias)
+    grads = scans_for(backend, u).selective_scan_backward(*_wide((gradient, *inputs)))
+    return tuple(_like(grads, inputs))  # type: ignore[return-value]
+
+
+def _wide(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Bring tensors to float32, or float64 if the map is; they come out contiguous."""
+    wide = torch.float64 if tensors[0].dtype == torch.float64 else torch.float32
+    return [t.detach().to(wide).contiguous() for t in tensors]
+
+
+def _like(grads: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Bring gradients to the types of the inputs."""
+    return [g.to(t.dtype).contiguous() for g, t in zip(grads, inputs, strict=True)]
+
+
+def _shape_of_first(first: Tensor, *rest: object) -> Tensor:
+    """Return a result without memory: contiguous, as the first argument."""
+    return first.new_empty(first.shape)
+
+
+def _shapes_of_inputs(gradient: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    """Return gradients without memory."""
+    return tuple(t.new_empty(t.shape) for t in inputs[:-1])
+
+
+def _join(op: Any, backward: Any) -> None:
+    """Give an operator its shapes, its gradient and its place under autocast."""
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:-1])
+        ctx.backend = inputs[-1]
+
+    def gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return *backward(gradient, *ctx.saved_tensors, ctx.backend), None
+
+    op.register_fake(_shape_of_first)
+    backward.register_fake(_shapes_of_inputs)
+    op.register_autograd(gradients, setup_context=keep)
+    for each in (op, backward):
+        for device in ("CPU", "CUDA"):
+            _leave_as_it_is(each, device)
+
+
+LIBRARY = torch.library.Library("sparx_nas", "FRAGMENT")
+
+
+def _leave_as_it_is(op: Any, device: str) -> None:
+    """Under autocast, compute on the types that come: the state is float32 whatever they are."""
+    key = getattr(torch._C.DispatchKey, f"Autocast{device}")
+    others = torch._C.DispatchKeySet(key)
+
+    def run(*args: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(others):
+            return op(*args)
+
+    LIBRARY.impl(op._opoverload._name.split("::")[1], run, f"Autocast{device}")
+
+
+_join(ss2d, ss2d_backward)
+_join(selective_scan, selective_scan_backward)
+
+
+def _map_macs(x_shape: Sequence[int], rank: int, states: int) -> int:
+    """Count the multiply-adds of a map scan: both low-rank maps, and 4N + 1 an element."""
+    batch, height, width, channels = x_shape
+    directed = DIRECTIONS * batch * height * width * channels
+    return directed * (rank + 2 * states) + directed * rank + directed * (4 * states + 1)
+
+
+@register_flop_formula(torch.ops.sparx_nas.ss2d)
+def ss2d_flop(
+    x_shape: Sequence[int],
+    x_proj: object,
+    dt: Sequence[int],
+    bias: object,
+    A: Sequence[int],
+    *args: object,
+    **kwargs: object,
+) -> int:
+    """Return two a multiply-add, as FlopCounterMode counts."""
+    return 2 * _map_macs(x_shape, dt[2], A[1])
+
+
+@register_flop_formula(torch.ops.sparx_nas.ss2d_backward)
+def ss2d_backward_flop(
+    gradient: object,
+    x_shape: Sequence[int],
+    x_proj: object,
+    dt: Sequence[int],
+    bias: object,
+    A: Sequence[int],
+    *args: object,
+    **kwargs: object,
+) -> int:
+    """Count twice the forward pass, as the formulas of torch's own operators do."""
+    return 4 * _map_macs(x_shape, dt[2], A[1])
+
+
+@register_flop_formula(torch.ops.sparx_nas.selective_scan)
+def selective_scan_flop(
+    u: Sequence[int], delta: object, A: Sequence[int], *args: object, **kwargs: object
+) -> int:
+    """Count 4N + 1 multiply-adds an element."""
+    batch, channels, length = u
+    return 2 * batch * channels * length * (4 * A[1] + 1)
+
+
+@register_flop_formula(torch.ops.sparx_nas.selective_scan_backward)
+def selective_scan_backward_flop(
+    gradient: object,
+    u: Sequence[int],
+    delta: object,
+    A: Sequence[int],
+    *args: object,
+    **kwargs: object,
+) -> int:
+    """Count twice the forward pass."""
+    return 2 * selective_scan_flop(u, delta, A)
