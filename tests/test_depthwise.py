@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d
 
 
 def run(function, inputs):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparx_nas.kernels.library import MapTask, SequenceTask, library
+from sparx_nas.kernels.library import MapTask, SequenceTask, fill, library
 from sparx_nas.kernels.reference import DIRECTIONS
 
 GRADIENT_ELEMENTS = 2**22
@@ -168,7 +168,7 @@ def _map_task(
     A_logs: Tensor,
     Ds: Tensor,
     **more: Tensor,
-) -> tuple[MapTask, list[Tensor]]:
+) -> tuple[Any, list[Tensor]]:
     """Return a task and the tensors that have to live as long."""
     batch, height, width, channels = x.shape
     states = A_logs.shape[1]
@@ -183,7 +183,7 @@ def _map_task(
         "A": A,
         "skip": Ds.view(DIRECTIONS, channels).sum(0),
     }
-    return _task(MapTask, sizes, tensors | more)
+    return fill(MapTask, sizes, tensors | more)
 
 
 def _sequence_task(
@@ -195,7 +195,7 @@ def _sequence_task(
     D: Tensor,
     delta_bias: Tensor,
     **more: Tensor,
-) -> tuple[SequenceTask, list[Tensor]]:
+) -> tuple[Any, list[Tensor]]:
     """Return a task and the tensors that have to live as long."""
     batch, sets, states, length = B.shape
     channels = u.shape[1] // sets
@@ -208,13 +208,4 @@ def _sequence_task(
             strict=True,
         )
     )
-    return _task(SequenceTask, sizes, tensors | more)
-
-
-def _task(
-    kind: Any, sizes: tuple[int, ...], tensors: dict[str, Tensor]
-) -> tuple[Any, list[Tensor]]:
-    """Fill a task with sizes and pointers."""
-    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    pointers = {name: tensor.data_ptr() for name, tensor in kept.items()}
-    return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())
+    return fill(SequenceTask, sizes, tensors | more)

@@ -12,10 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from torch import Tensor
 
 from sparx_nas.errors import DeviceError
 
@@ -57,6 +59,14 @@ class SequenceTask(_Task):
         *("u", "delta", "A", "B", "C", "skip", "bias", "y"),
         *("gradient", "grad_u", "grad_delta", "grad_B", "grad_C", "grad_params"),
     )
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+class DepthwiseTask(_Task):
+    """`depthwise_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "height", "width", "channels", "kernel", "add_input", "threads")
+    POINTERS = ("x", "weight", "bias", "y", "gradient", "grad_x", "grad_params")
     _fields_ = _fields(SIZES, POINTERS)
 
 
@@ -102,6 +112,15 @@ def library() -> Library:
         if not carried:
             raise
     return _opened(carried[0])
+
+
+def fill(
+    kind: type[_Task], sizes: Sequence[int], tensors: Mapping[str, Tensor]
+) -> tuple[_Task, list[Tensor]]:
+    """Return a task with sizes and pointers, and the tensors that have to live as long."""
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    pointers = {name: tensor.data_ptr() for name, tensor in kept.items()}
+    return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())
 
 
 def cache_folder() -> Path:

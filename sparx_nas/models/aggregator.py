@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.norms import make_norm
 from sparx_nas.plan import BackbonePlan, StagePlan
 
@@ -25,7 +25,7 @@ def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> di
             DepthwiseConv2d(E, 3, bias=False),
             nn.BatchNorm2d(E),
             nn.GELU(),
-            nn.Conv2d(E, 2 * C, 1),
+            PointwiseConv2d(E, 2 * C),
             nn.GELU(),
         ),
         "q": nn.Sequential(_reduction(C, stage.reduction), *_projection(C)),
@@ -72,7 +72,7 @@ def _reduction(channels: int, ratio: int) -> nn.Module:
 
 def _projection(channels: int) -> tuple[nn.Module, nn.Module]:
     """Return a 1x1 map and its BatchNorm."""
-    return nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels)
+    return PointwiseConv2d(channels, channels, bias=False), nn.BatchNorm2d(channels)
 
 
 def _channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -43,6 +43,9 @@ class SparxBackbone(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Map images (B, in_chans, H, W) to the last stage's output, before its norm."""
         x = self.patch_embed(x)
+        if x.device.type == "cpu":
+            # There a 1x1 convolution is a matrix product, and the scan reads maps as they lie.
+            x = x.contiguous(memory_format=torch.channels_last)
         for stage, contexts in zip(self.layers, self.contexts, strict=True):
             blocks, downsample = stage.children()
             outputs = [x]

@@ -9,7 +9,7 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.mamba import MambaMixer
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 from sparx_nas.plan import BackbonePlan, StagePlan
@@ -33,15 +33,14 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int, act: str) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, hidden, 1)
-        self.dwconv = DepthwiseConv2d(hidden, 3)
+        self.fc1 = PointwiseConv2d(channels, hidden)
+        self.dwconv = DepthwiseConv2d(hidden, 3, add_input=True)
         self.act = ACTIVATIONS[act]()
-        self.fc2 = nn.Conv2d(hidden, channels, 1)
+        self.fc2 = PointwiseConv2d(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        wide = self.fc1(x)
-        out: Tensor = self.fc2(self.act(wide + self.dwconv(wide)))
+        out: Tensor = self.fc2(self.act(self.dwconv(self.fc1(x))))
         return out
 
 
@@ -56,7 +55,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         C, scale = stage.width, stage.layer_scale
-        self.pos_embed = DepthwiseConv2d(C, 3)
+        self.pos_embed = DepthwiseConv2d(C, 3, add_input=True)
         self.norm = make_norm(plan.norm, C)
         self.op = MambaMixer(plan, stage, sources, backend)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -67,7 +66,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, context: Sequence[Tensor] = ()) -> Tensor:
         """Map the stream x (B, C, H, W) to the same shape; a ganglion also reads its context."""
-        x = x + self.pos_embed(x)
+        x = self.pos_embed(x)
         x = self.layerscale_1(x) + self.drop_path(self.op(self.norm(x), context))
         out: Tensor = self.layerscale_2(x) + self.drop_path(self.mlp(self.norm2(x)))
         return out

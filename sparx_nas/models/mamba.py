@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparx_nas.kernels import ss2d
-from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.reference import DIRECTIONS
 from sparx_nas.models.aggregator import aggregate, aggregator_modules
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
@@ -40,13 +40,13 @@ class MambaMixer(nn.Module):
             for name, module in aggregator_modules(plan, stage, sources).items():
                 self.add_module(name, module)
         else:
-            self.in_proj = nn.Conv2d(stage.width, D, 1)
+            self.in_proj = PointwiseConv2d(stage.width, D)
         kernel = plan.mixer.conv_kernel
         if kernel:
             self.conv2d = DepthwiseConv2d(D, kernel)
         self.act = ACTIVATIONS[plan.mixer.act]()
         self.out_norm = make_norm(plan.norm, D)
-        self.out_proj = nn.Conv2d(D, stage.width, 1)
+        self.out_proj = PointwiseConv2d(D, stage.width)
         self.reset_scan()
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from timing import report, time_it
 from torch import nn
 
-from sparx_nas.kernels.depthwise import DepthwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d
 
 # batch, channels, side, kernel; the first ones are smaller than the kernel
 SHAPES = [

@@ -3,6 +3,7 @@
 #include "vector.h"
 #include "map_kernel.h"
 #include "sequence_kernel.h"
+#include "depthwise_kernel.h"
 
 static const instruction_set NAME(table) = {
     TEXT(SET),
@@ -13,6 +14,8 @@ static const instruction_set NAME(table) = {
     NAME(sequence_scratch),
     NAME(sequence_forward),
     NAME(sequence_backward),
+    NAME(depthwise_forward),
+    NAME(depthwise_backward),
 };
 
 #undef SET

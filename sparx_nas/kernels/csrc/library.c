@@ -3,6 +3,9 @@
 #include "tasks.h"
 
 #include <stdlib.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -105,6 +108,15 @@ static float *scratch_of(int64_t floats) {
     }                                                                        \
     return failed ? NO_MEMORY : DONE
 
+#define SHARE_SAMPLES(work)                                                  \
+    _Pragma("omp parallel num_threads((int)task->threads)") {                \
+        int thread = thread_number();                                        \
+        _Pragma("omp for schedule(static)")                                  \
+        for (int64_t sample = 0; sample < task->batch; sample++) work;       \
+        (void)thread;                                                        \
+    }                                                                        \
+    return DONE
+
 int sparx_map_forward(const map_task *task, int set) {
     if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
     const instruction_set *use = SETS[set];
@@ -130,4 +142,16 @@ int sparx_sequence_backward(const sequence_task *task, int set) {
     const instruction_set *use = SETS[set];
     SHARE(use->sequence_scratch(task, 1), task->sets * task->groups,
           use->sequence_backward(task, sample, item, thread, scratch));
+}
+
+int sparx_depthwise_forward(const depthwise_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE_SAMPLES(use->depthwise_forward(task, sample));
+}
+
+int sparx_depthwise_backward(const depthwise_task *task, int set) {
+    if (set < 0 || set >= sparx_sets()) return NO_SUCH_SET;
+    const instruction_set *use = SETS[set];
+    SHARE_SAMPLES(use->depthwise_backward(task, sample, thread));
 }

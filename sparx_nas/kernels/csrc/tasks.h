@@ -34,6 +34,17 @@ typedef struct {
     float *grad_params;         /* (threads, N+2, K*D): of A, of skip, of bias; zeroed before */
 } sequence_task;
 
+/* A depthwise convolution of stride 1 that keeps the map's size; x and y (B, H, W, C), weight
+ * (K, K, C) with K odd. Without `bias` there is none; with `add_input` x is added to the result. */
+typedef struct {
+    int64_t batch, height, width, channels, kernel, add_input, threads;
+    const float *x, *weight, *bias;
+    float *y;
+    const float *gradient;
+    float *grad_x;
+    float *grad_params; /* (threads, K*K + 1, C): of weight, then of bias; zeroed before */
+} depthwise_task;
+
 /* One instruction set: scratch sizes in floats, and the work of one sample and channel group. */
 typedef struct {
     const char *name;
@@ -46,6 +57,8 @@ typedef struct {
     void (*sequence_forward)(const sequence_task *, int64_t sample, int64_t item, float *scratch);
     void (*sequence_backward)(const sequence_task *, int64_t sample, int64_t item, int thread,
                               float *scratch);
+    void (*depthwise_forward)(const depthwise_task *, int64_t sample);
+    void (*depthwise_backward)(const depthwise_task *, int64_t sample, int thread);
 } instruction_set;
 
 #endif

@@ -16,6 +16,31 @@ INLINE VEC NAME(load)(const float *from) { return (VEC)(*(const NAME(anywhere) *
 INLINE void NAME(store)(float *to, VEC v) { *(NAME(anywhere) *)to = v; }
 
 /* The first n of LANES; the rest is zero, and nothing beyond them is touched. */
+#if LANES == 16
+INLINE VEC NAME(load_part)(const float *from, int64_t n) {
+    return n >= LANES ? NAME(load)(from)
+                      : (VEC)_mm512_maskz_loadu_ps((__mmask16)(n > 0 ? (1u << n) - 1 : 0), from);
+}
+
+INLINE void NAME(store_part)(float *to, VEC v, int64_t n) {
+    if (n >= LANES) NAME(store)(to, v);
+    else if (n > 0) _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif LANES == 8
+INLINE __m256i NAME(first)(int64_t n) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lanes);
+}
+
+INLINE VEC NAME(load_part)(const float *from, int64_t n) {
+    return n >= LANES ? NAME(load)(from) : (VEC)_mm256_maskload_ps(from, NAME(first)(n));
+}
+
+INLINE void NAME(store_part)(float *to, VEC v, int64_t n) {
+    if (n >= LANES) NAME(store)(to, v);
+    else _mm256_maskstore_ps(to, NAME(first)(n), (__m256)v);
+}
+#else
 INLINE VEC NAME(load_part)(const float *from, int64_t n) {
     if (n >= LANES) return NAME(load)(from);
     VEC v = {0};
@@ -24,12 +49,11 @@ INLINE VEC NAME(load_part)(const float *from, int64_t n) {
 }
 
 INLINE void NAME(store_part)(float *to, VEC v, int64_t n) {
-    if (n >= LANES) {
-        NAME(store)(to, v);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) to[i] = v[i];
+    if (n >= LANES) NAME(store)(to, v);
+    else
+        for (int64_t i = 0; i < n; i++) to[i] = v[i];
 }
+#endif
 
 INLINE float NAME(sum)(VEC v) {
     float total = 0;
