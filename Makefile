@@ -25,5 +25,5 @@ test: setup
 bench: setup
 	mkdir -p runs/benchmarks
 	$(BIN)/python tests/benchmarks/cost.py > runs/benchmarks/cost.json
-	$(BIN)/python tests/benchmarks/scan.py > runs/benchmarks/scan.json
+	$(BIN)/python tests/benchmarks/ss2d.py > runs/benchmarks/ss2d.json
 	$(BIN)/python tests/benchmarks/depthwise.py > runs/benchmarks/depthwise.json

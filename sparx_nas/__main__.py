@@ -7,7 +7,10 @@ from importlib import import_module
 import sparx_nas
 from sparx_nas.errors import did_you_mean
 
-TOOLS = {"search": "search the wirings of a space and keep the Pareto front"}
+TOOLS = {
+    "search": "search the wirings of a space and keep the Pareto front",
+    "doctor": "say what this machine has, which kernels are used, and check them",
+}
 """What each tool does, by its package below `sparx_nas`."""
 
 USAGE = 2

@@ -52,14 +52,19 @@ def taken_up(study):
     return proposals
 
 
+def search_on(study):
+    proposals = taken_up(study)
+    while True:
+        proposals.next()
+
+
 @pytest.mark.parametrize("writes", range(0, 240, 3))
 def test_a_kill_between_any_two_writes_changes_nothing(writes, monkeypatch):
     study = new_study()
-    with pytest.raises(Killed), monkeypatch.context() as patch:
+    with monkeypatch.context() as patch:
         killed_after(study, writes, patch)
-        proposals = taken_up(study)
-        while True:
-            proposals.next()
+        with pytest.raises(Killed):
+            search_on(study)
     proposals = taken_up(study)
     trained = [proposals.next() for _ in range(12)]
     ids = [proposal.architecture.id for proposal in trained]

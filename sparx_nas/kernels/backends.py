@@ -127,12 +127,12 @@ def _triton_missing(device: str, dtype: torch.dtype) -> str:
         return "it computes in float32; float64 takes backend='torch'"
     if device == "cuda" or (device == "cpu" and interpreted()):
         return ""
-    return f"it needs tensors on a CUDA device, these are on {device}"
+    return f"it needs a CUDA device, not {device}"
 
 
 def _cpu_missing(device: str, dtype: torch.dtype) -> str:
     if device != "cpu":
-        return f"it needs tensors on the CPU, these are on {device}"
+        return f"it needs the CPU, not {device}"
     if dtype == torch.float64:
         return "it computes in float32; float64 takes backend='torch'"
     try:
@@ -150,7 +150,7 @@ def _mamba_missing(device: str) -> str:
             "this mamba-ssm was built without its CUDA scan; "
             "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-binary mamba-ssm mamba-ssm builds it"
         )
-    return "" if device == "cuda" else f"it needs tensors on a CUDA device, these are on {device}"
+    return "" if device == "cuda" else f"it needs a CUDA device, not {device}"
 
 
 @cache

@@ -170,20 +170,32 @@ def _compiler() -> list[str]:
 def _compile(compiler: Sequence[str], path: Path) -> None:
     """Compile into a file of our own first, for other processes may do the same.
 
+    Linked without an OpenMP library: the functions are those of torch's own, so that there is one
+    pool of threads. A compiler without OpenMP still makes a library of one thread.
+
     Raises: DeviceError with what the compiler said.
     """
-    source = str(SOURCES / "library.c")
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
-        out = Path(place) / path.name
-        # A compiler without OpenMP still makes a library of one thread.
-        for extra in (["-fopenmp"], []):
-            command = [*compiler, *FLAGS, *extra, "-shared", "-fPIC", source, "-o", str(out)]
-            done = _run(command)
-            if done.returncode == 0:
-                out.replace(path)
-                return
-    said = done.stderr.strip().splitlines()
-    raise DeviceError(f"{shlex.join(command)} failed: {said[0] if said else done.returncode}")
+        code, out = Path(place) / "library.o", Path(place) / path.name
+        source = ["-fPIC", "-c", str(SOURCES / "library.c"), "-o", str(code)]
+        command = [*compiler, *FLAGS, "-fopenmp", *source]
+        if _run(command).returncode:
+            command.remove("-fopenmp")
+            _must_run(command)
+        _must_run([*compiler, "-shared", str(code), "-o", str(out)])
+        out.replace(path)
+
+
+def _must_run(command: Sequence[str]) -> None:
+    """Run a compiler.
+
+    Raises: DeviceError with what it said if it fails.
+    """
+    done = _run(command)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if "error" in line]
+        reason = said[0] if said else f"exit code {done.returncode}"
+        raise DeviceError(f"the CPU kernels do not compile: {shlex.join(command)}: {reason}")
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -205,14 +217,31 @@ def _opened(path: Path) -> Library:
     Raises: DeviceError if it cannot be loaded, or the instruction set asked for is not there.
     """
     try:
-        handle = ctypes.CDLL(str(path))
+        handle = _loaded(path)
+        handle.sparx_interface.restype = ctypes.c_int64
         handle.sparx_set_name.restype = ctypes.c_char_p
+        interface = handle.sparx_interface()
         names = [handle.sparx_set_name(i).decode() for i in range(handle.sparx_sets())]
     except (OSError, AttributeError) as error:
         raise DeviceError(f"the CPU kernels in {path} cannot be loaded: {error}") from error
+    ours = [ctypes.sizeof(task) for task in (MapTask, SequenceTask, DepthwiseTask)]
+    if interface != ours[0] * 1_000_000 + ours[1] * 1000 + ours[2]:
+        raise DeviceError(f"the CPU kernels in {path} are of another version", hint="delete it")
     sets = tuple(name for i, name in enumerate(names) if handle.sparx_set_runs(i))
-    wanted = os.environ.get(SET_VARIABLE, sets[-1])
+    wanted = os.environ.get(SET_VARIABLE) or sets[-1]
     if wanted not in sets:
         known = ", ".join(sets)
         raise DeviceError(f"{SET_VARIABLE}={wanted}: this processor and library have {known}")
     return Library(path, handle, sets, names.index(wanted))
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    """Load a library; its OpenMP functions are torch's, or the system's if torch has none.
+
+    Raises: OSError if it cannot be loaded.
+    """
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
+        return ctypes.CDLL(str(path))

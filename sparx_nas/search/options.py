@@ -41,7 +41,7 @@ class Options:
         Objective(name=name, direction=OBJECTIVES[name]) for name in DEFAULT_OBJECTIVES
     )
     constraint: Mapping[str, int] = field(default_factory=dict)
-    trials: int = 16
+    trials: int = 24
     time_budget: float | None = None
     max_failures: int = 10
     sampler: SamplerChoice = "auto"
