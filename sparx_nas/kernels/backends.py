@@ -23,12 +23,14 @@ class Scans:
     """The four functions of a backend, outside autograd; arguments as in `reference`.
 
     The backward ones take the gradient of the result first and return those of all arguments.
+    `halves` says that they take maps of half precision; elsewhere those come in float32.
     """
 
     ss2d: Callable[..., Tensor]
     ss2d_backward: Callable[..., tuple[Tensor, ...]]
     selective_scan: Callable[..., Tensor]
     selective_scan_backward: Callable[..., tuple[Tensor, ...]]
+    halves: bool = False
 
 
 TORCH = Scans(
@@ -53,8 +55,13 @@ def triton_scans() -> Scans:
     Raises: ImportError without triton.
     """
     module = import_module("sparx_nas.kernels.triton_ss2d")
-    names = ("ss2d", "ss2d_backward", "selective_scan", "selective_scan_backward")
-    return Scans(*(getattr(module, name) for name in names))
+    return Scans(
+        module.ss2d,
+        module.ss2d_backward,
+        module.selective_scan,
+        module.selective_scan_backward,
+        halves=True,
+    )
 
 
 def check_name(backend: str) -> None:

@@ -145,8 +145,8 @@ def selective_scan_backward(
         of_A,
         grad_B.sum(0),
         grad_C.sum(0),
-        total[states].clone(),
-        total[states + 1].clone(),
+        total[states],
+        total[states + 1],
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from sparx_nas.kernels.backends import scans_for
+from sparx_nas.kernels.backends import Scans, scans_for
 from sparx_nas.kernels.reference import DIRECTIONS
 
 
@@ -28,7 +28,7 @@ def ss2d(
     """Scan a map in four directions; see `sparx_nas.kernels.ss2d`."""
     inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
     scans = scans_for(backend, x)
-    return scans.ss2d(*_wide(inputs)).to(x.dtype)
+    return scans.ss2d(*_wide(scans, 1, inputs)).to(x.dtype)
 
 
 @torch.library.custom_op("sparx_nas::ss2d_backward", mutates_args=())
@@ -44,7 +44,8 @@ def ss2d_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of x and of the five parameters."""
     inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
-    grads = scans_for(backend, x).ss2d_backward(*_wide((gradient, *inputs)))
+    scans = scans_for(backend, x)
+    grads = scans.ss2d_backward(*_wide(scans, 2, (gradient, *inputs)))
     return tuple(_like(grads, inputs))  # type: ignore[return-value]
 
 
@@ -61,7 +62,8 @@ def selective_scan(
 ) -> Tensor:
     """Scan sequences in one direction; see `sparx_nas.kernels.selective_scan`."""
     inputs = (u, delta, A, B, C, D, delta_bias)
-    return scans_for(backend, u).selective_scan(*_wide(inputs)).to(u.dtype)
+    scans = scans_for(backend, u)
+    return scans.selective_scan(*_wide(scans, 1, inputs)).to(u.dtype)
 
 
 @torch.library.custom_op("sparx_nas::selective_scan_backward", mutates_args=())
@@ -78,19 +80,30 @@ def selective_scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the gradients of all seven inputs."""
     inputs = (u, delta, A, B, C, D, delta_bias)
-    grads = scans_for(backend, u).selective_scan_backward(*_wide((gradient, *inputs)))
+    scans = scans_for(backend, u)
+    grads = scans.selective_scan_backward(*_wide(scans, 2, (gradient, *inputs)))
     return tuple(_like(grads, inputs))  # type: ignore[return-value]
 
 
-def _wide(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Bring tensors to float32, or float64 if the map is; they come out contiguous."""
+def _wide(scans: Scans, maps: int, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Bring tensors to float32, or float64 if the map is; they come out contiguous.
+
+    The first so many are maps, which stay in half precision where a backend takes that.
+    """
     wide = torch.float64 if tensors[0].dtype == torch.float64 else torch.float32
-    return [t.detach().to(wide).contiguous() for t in tensors]
+    kept = maps if scans.halves else 0
+    types = [tensors[0].dtype] * kept + [wide] * (len(tensors) - kept)
+    return [t.detach().to(kind).contiguous() for t, kind in zip(tensors, types, strict=True)]
 
 
 def _like(grads: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Bring gradients to the types of the inputs."""
-    return [g.to(t.dtype).contiguous() for g, t in zip(grads, inputs, strict=True)]
+    """Bring gradients to the types of the inputs, each in memory of its own."""
+    out: list[Tensor] = []
+    for grad, tensor in zip(grads, inputs, strict=True):
+        own = grad.to(tensor.dtype).contiguous()
+        taken = {t.untyped_storage().data_ptr() for t in out}
+        out.append(own.clone() if own.untyped_storage().data_ptr() in taken else own)
+    return out
 
 
 def _shape_of_first(first: Tensor, *rest: object) -> Tensor:
