@@ -274,6 +274,26 @@ def test_the_library_compiles_where_the_cache_is_empty(tmp_path):
     assert "this processor and library have" in done.stderr
 
 
+def test_an_installed_package_needs_no_compiler(tmp_path):
+    """As from a wheel: the library lies in the package, and there is no compiler and no cache."""
+    package = tmp_path / "sparx_nas"
+    shutil.copytree(library.SOURCES.parents[1], package, ignore=shutil.ignore_patterns("*.so"))
+    shutil.copy(library.library().path, package / "kernels/_cpu.cpython-any.so")
+    code = "from sparx_nas.kernels.library import library; print(library().path)"
+    env = {"PATH": "", "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(package / "kernels/_cpu.cpython-any.so")
+    assert not (tmp_path / ".cache").exists()
+
+
 def test_tasks_are_as_large_on_both_sides():
     found = library.library().handle.sparx_interface()
     sizes = [

@@ -69,7 +69,7 @@ def test_help_gives_every_default_and_loads_nothing_heavy():
     for shown in (
         *("what options", "goal options", "budget options", "search options", "train options"),
         *("resources options", "run options", "output options"),
-        *("--space NAME|FILE", "(default: mamba_t)", "(default: 16)", "(default: from the space)"),
+        *("--space NAME|FILE", "(default: mamba_t)", "(default: 24)", "(default: from the space)"),
         *("--no-dashboard", "--gpus-per-trial", "(default: top1,macs)", "(default: 0.003)"),
     ):
         assert shown in words

@@ -3,13 +3,15 @@
 `reference` is the specification; `backends` says what else there is and when it is used.
 """
 
-import torch
 from torch import Tensor
 
 from sparx_nas.kernels import export, operator, packages, reference
 from sparx_nas.kernels.backends import BACKENDS, check_name, missing, resolve
 
 __all__ = ["BACKENDS", "check_name", "missing", "resolve", "selective_scan", "ss2d"]
+
+
+export.register()
 
 
 def ss2d(
@@ -34,8 +36,6 @@ def ss2d(
     inputs = (x, x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs, Ds)
     check_name(backend)
     _check_map(*inputs)
-    if torch.onnx.is_in_onnx_export():
-        return export.ss2d(*inputs)
     if backend == "reference":
         return reference.ss2d(*inputs)
     if backend == "mamba_ssm":
@@ -65,8 +65,6 @@ def selective_scan(
     inputs = (u, delta, A, B, C, D, delta_bias)
     check_name(backend)
     _check_sequences(*inputs)
-    if torch.onnx.is_in_onnx_export():
-        return export.selective_scan(*inputs)
     if backend == "reference":
         return reference.selective_scan(*inputs)
     if backend == "mamba_ssm":

@@ -60,7 +60,6 @@ def _compiled_here(x: Tensor, weight: Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.compiler.is_compiling()
-        and not torch.onnx.is_in_onnx_export()
         and not torch.is_autocast_enabled("cpu")
         and not missing("cpu")
     )

@@ -1,11 +1,24 @@
-"""The scans in operators that ONNX has: the recurrence becomes one Scan node."""
+"""The scans in operators that ONNX has: the recurrence becomes one Scan node.
+
+`torch.onnx.export(..., dynamo=True)` takes them apart so; nothing else does.
+"""
 
 import torch
 from torch import Tensor
+from torch._decomp import register_decomposition
 from torch._higher_order_ops.scan import scan
 from torch.nn.functional import softplus
 
 from sparx_nas.kernels.reference import DIRECTIONS
+
+
+def register() -> None:
+    """Tell torch's exporter how to take the operators apart."""
+    operators = torch.ops.sparx_nas
+    register_decomposition(operators.ss2d.default)(lambda *inputs: ss2d(*inputs[:-1]))
+    register_decomposition(operators.selective_scan.default)(
+        lambda *inputs: selective_scan(*inputs[:-1])
+    )
 
 
 def ss2d(
