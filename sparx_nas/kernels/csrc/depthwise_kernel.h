@@ -23,6 +23,19 @@ INLINE void NAME(weigh)(VEC *sum, const depthwise_task *task, const float *from,
         }
 }
 
+/* Inside the map all taps are there: K is known to the compiler, for the sizes that are common. */
+INLINE void NAME(weigh_all)(VEC *sum, const depthwise_task *task, const float *from, int64_t i,
+                            int64_t j, int64_t first, const int K, const int turned) {
+    int64_t C = task->channels;
+    for (int a = 0; a < K; a++)
+        for (int b = 0; b < K; b++) {
+            int64_t tap = turned ? K * K - 1 - (a * K + b) : a * K + b;
+            const float *weight = task->weight + tap * C + first;
+            const float *row = from + ((i + a - K / 2) * task->width + j + b - K / 2) * C + first;
+            EACH(v) sum[v] += NAME(load)(AT(weight, v)) * NAME(load)(AT(row, v));
+        }
+}
+
 INLINE void NAME(depthwise_walk)(const depthwise_task *task, const float *from, float *to,
                                  int64_t first, int64_t n, const int backward, const int full) {
     for (int64_t i = 0; i < task->height; i++)
@@ -34,7 +47,15 @@ INLINE void NAME(depthwise_walk)(const depthwise_task *task, const float *from, 
                 if (!backward && task->bias) sum[v] = GET(task->bias + first, v);
                 if (task->add_input) sum[v] += GET(from + at, v);
             }
-            NAME(weigh)(sum, task, from, i, j, first, n, backward, full);
+            int64_t half = task->kernel / 2;
+            int inside = i >= half && j >= half && i + half < task->height &&
+                         j + half < task->width;
+            if (full && inside && half == 1)
+                NAME(weigh_all)(sum, task, from, i, j, first, 3, backward);
+            else if (full && inside && half == 2)
+                NAME(weigh_all)(sum, task, from, i, j, first, 5, backward);
+            else
+                NAME(weigh)(sum, task, from, i, j, first, n, backward, full);
             EACH(v) PUT(to + at, v, sum[v]);
         }
 }

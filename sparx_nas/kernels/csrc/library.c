@@ -18,6 +18,8 @@
 #define TEXT(a) TEXT_(a)
 #define BLOCK_VECTORS 2
 
+#include "turn.h"
+
 #if defined(__aarch64__)
 #define SET neon /* of every 64-bit ARM */
 #else

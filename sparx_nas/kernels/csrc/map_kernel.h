@@ -67,8 +67,9 @@ typedef struct {
     int k;
 } NAME(map_block);
 
-static void NAME(copy_padded)(float *to, const float *from, int64_t n) {
-    for (int64_t i = 0; i < BLOCK; i++) to[i] = i < n ? from[i] : 0.0f;
+INLINE void NAME(copy_padded)(float *to, const float *from, int64_t n) {
+    for (int v = 0; v < BLOCK_VECTORS; v++)
+        NAME(store)(to + v * LANES, NAME(load_part)(from + v * LANES, n - v * LANES));
 }
 
 static void NAME(map_take_block)(const NAME(map_block) *b) {

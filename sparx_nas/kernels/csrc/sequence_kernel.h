@@ -6,8 +6,9 @@
 
 /* Where things lie in a thread's scratch: tiles are (L, BLOCK). */
 typedef struct {
-    float *u, *step, *y;                       /* y holds the result, or its gradient */
-    float *slope, *grad_u, *grad_z;
+    float *u, *step;
+    float *y;     /* the result; on the way back its gradient, then that of u in its place */
+    float *slope; /* of softplus, then the gradient of what softplus is given in its place */
     float *A, *skip, *bias, *state, *grad_A;   /* (N | 1 | 1 | N | N, BLOCK) */
     float *decays, *states;                    /* (L, N, BLOCK) */
     float *rows;                               /* (L, 2N, LANES) */
@@ -28,8 +29,6 @@ static NAME(sequence_room) NAME(sequence_lay_out)(const sequence_task *task, int
     ROOM(state, states * BLOCK);
     if (backward) {
         ROOM(slope, tile);
-        ROOM(grad_u, tile);
-        ROOM(grad_z, tile);
         ROOM(grad_A, states * BLOCK);
         ROOM(decays, tile * states);
         ROOM(states, tile * states);
@@ -49,17 +48,30 @@ static int64_t NAME(sequence_scratch)(const sequence_task *task, int backward) {
 static void NAME(turn)(float *tile, const float *rows, int64_t n, int64_t length) {
     for (int64_t at = 0; at < length; at += TURNED) {
         int64_t end = at + TURNED < length ? at + TURNED : length;
-        for (int64_t c = 0; c < n; c++)
-            for (int64_t t = at; t < end; t++) tile[t * BLOCK + c] = rows[c * length + t];
-        for (int64_t c = n; c < BLOCK; c++)
-            for (int64_t t = at; t < end; t++) tile[t * BLOCK + c] = 0;
+        int64_t fours = n / 4 * 4, quads = at + (end - at) / 4 * 4;
+        for (int64_t c = 0; c < fours; c += 4) {
+            for (int64_t t = at; t < quads; t += 4)
+                turn_four(tile + t * BLOCK + c, BLOCK, rows + c * length + t, length);
+            for (int64_t t = quads; t < end; t++)
+                for (int64_t i = c; i < c + 4; i++) tile[t * BLOCK + i] = rows[i * length + t];
+        }
+        for (int64_t c = fours; c < BLOCK; c++)
+            for (int64_t t = at; t < end; t++)
+                tile[t * BLOCK + c] = c < n ? rows[c * length + t] : 0;
     }
 }
 
 static void NAME(turn_back)(float *rows, const float *tile, int64_t n, int64_t length) {
     for (int64_t at = 0; at < length; at += TURNED) {
         int64_t end = at + TURNED < length ? at + TURNED : length;
-        for (int64_t c = 0; c < n; c++)
+        int64_t fours = n / 4 * 4, quads = at + (end - at) / 4 * 4;
+        for (int64_t c = 0; c < fours; c += 4) {
+            for (int64_t t = at; t < quads; t += 4)
+                turn_four(rows + c * length + t, length, tile + t * BLOCK + c, BLOCK);
+            for (int64_t t = quads; t < end; t++)
+                for (int64_t i = c; i < c + 4; i++) rows[i * length + t] = tile[t * BLOCK + i];
+        }
+        for (int64_t c = fours; c < n; c++)
             for (int64_t t = at; t < end; t++) rows[c * length + t] = tile[t * BLOCK + c];
     }
 }
@@ -178,8 +190,8 @@ INLINE void NAME(sequence_return_block)(const NAME(sequence_block) *b, float *pa
             VEC to_z = (to_step[v] + to_drive[v] * u[v]) *
                        NAME(load)(AT(room->slope + t * BLOCK, v));
             bias[v] += to_z;
-            NAME(store)(AT(room->grad_z + t * BLOCK, v), to_z);
-            NAME(store)(AT(room->grad_u + t * BLOCK, v),
+            NAME(store)(AT(room->slope + t * BLOCK, v), to_z);
+            NAME(store)(AT(room->y + t * BLOCK, v),
                         g[v] * NAME(load)(AT(room->skip, v)) + to_drive[v] * step[v]);
         }
     }
@@ -244,8 +256,8 @@ static void NAME(sequence_backward)(const sequence_task *task, int64_t sample, i
             NAME(sequence_record_block)(&block, states);
             NAME(sequence_return_block)(&block, params, states);
         }
-        NAME(turn_back)(task->grad_u + rows, block.room.grad_u, block.n, length);
-        NAME(turn_back)(task->grad_delta + rows, block.room.grad_z, block.n, length);
+        NAME(turn_back)(task->grad_u + rows, block.room.y, block.n, length);
+        NAME(turn_back)(task->grad_delta + rows, block.room.slope, block.n, length);
     }
     int64_t row = ((group * task->batch + sample) * task->sets + set) * states * length;
     for (int64_t s = 0; s < states; s++)
