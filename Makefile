@@ -27,3 +27,4 @@ bench: setup
 	$(BIN)/python tests/benchmarks/cost.py > runs/benchmarks/cost.json
 	$(BIN)/python tests/benchmarks/ss2d.py > runs/benchmarks/ss2d.json
 	$(BIN)/python tests/benchmarks/depthwise.py > runs/benchmarks/depthwise.json
+	$(BIN)/python tests/benchmarks/network.py > runs/benchmarks/network.json

@@ -219,6 +219,13 @@ def test_flops_are_counted_forward_and_back():
     assert counter.get_total_flops() == 3 * expected
 
 
+def test_warming_runs_both_ways_in_both_types():
+    with FlopCounterMode(display=False) as counter:
+        kernels.warm(torch.device("cpu"))
+    once = 2 * 64 * (1 + 2 + 1 + 5)
+    assert counter.get_total_flops() == 2 * 3 * once
+
+
 def test_many_steps_leave_no_memory_behind():
     inputs = map_inputs(2, 4, 4, 24, 2, 1, torch.float32)
 

@@ -3,12 +3,13 @@
 `reference` is the specification; `backends` says what else there is and when it is used.
 """
 
+import torch
 from torch import Tensor
 
 from sparx_nas.kernels import export, operator, packages, reference
 from sparx_nas.kernels.backends import BACKENDS, check_name, missing, resolve
 
-__all__ = ["BACKENDS", "check_name", "missing", "resolve", "selective_scan", "ss2d"]
+__all__ = ["BACKENDS", "check_name", "missing", "resolve", "selective_scan", "ss2d", "warm"]
 
 
 export.register()
@@ -71,6 +72,14 @@ def selective_scan(
         return packages.selective_scan(*inputs)
     y: Tensor = operator.selective_scan(*inputs, backend)
     return y
+
+
+def warm(device: torch.device) -> None:
+    """Compile what trainings on a device need, forward and back, into the cache all share."""
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.zeros(1, 2, 2, 4, device=device, dtype=dtype, requires_grad=True)
+        shapes = ((12, 4, 1), (4, 4, 1), (4, 4), (16, 1), (16,))
+        ss2d(x, *(torch.zeros(shape, device=device) for shape in shapes)).sum().backward()
 
 
 def _check_map(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparx_nas.kernels.library import MapTask, SequenceTask, fill, library
+from sparx_nas.kernels.library import MapTask, SequenceTask, fill, fresh, library
 from sparx_nas.kernels.reference import DIRECTIONS
 
 GRADIENT_ELEMENTS = 2**22
@@ -19,7 +19,7 @@ def ss2d(
     x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
 ) -> Tensor:
     """Scan a map in four directions and sum the results."""
-    y = torch.empty_like(x)
+    y = fresh(x)
     if x.numel():
         codes = x.flatten(0, 2) @ x_proj[:, :, 0].t()
         task = _map_task(x, codes, dt_weight, dt_bias, A_logs, Ds, y=y)
@@ -38,7 +38,7 @@ def ss2d_backward(
 ) -> tuple[Tensor, ...]:
     """Return the gradients of x and of the five parameters."""
     weights = (x_proj, dt_weight, dt_bias, A_logs, Ds)
-    grad_x, totals = torch.empty_like(x), [torch.zeros_like(w) for w in weights]
+    grad_x, totals = fresh(x), [torch.zeros_like(w) for w in weights]
     if x.numel():
         size = max(torch.get_num_threads(), GRADIENT_ELEMENTS // (DIRECTIONS * x[0].numel()))
         parts = zip(*(t.split(size) for t in (gradient, x, grad_x)), strict=True)
@@ -64,7 +64,7 @@ def _part_backward(
     places, width = x.numel() // channels, rank + 2 * states
     flat = x.view(places, channels)
     codes = flat @ x_proj[:, :, 0].t()
-    grad_z = x.new_empty(DIRECTIONS, places, channels)
+    grad_z = fresh(x, DIRECTIONS, places, channels)
     groups, threads = _shares(len(x), channels)
     rows = x.new_empty(groups, places, DIRECTIONS, 2 * states)
     params = x.new_zeros(threads, DIRECTIONS, states + 1, channels)
@@ -102,7 +102,7 @@ def selective_scan(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
 ) -> Tensor:
     """Scan sequences in one direction."""
-    y = torch.empty_like(u)
+    y = fresh(u)
     if u.numel():
         task = _sequence_task(u, delta, A, B, C, D, delta_bias, y=y)
         library().call("sparx_sequence_forward", task[0])
@@ -124,7 +124,7 @@ def selective_scan_backward(
         return tuple(torch.zeros_like(t) for t in (u, delta, A, B, C, D, delta_bias))
     states = A.shape[1]
     groups, threads = _shares(len(u) * B.shape[1], u.shape[1] // B.shape[1])
-    grad_u, grad_delta = torch.empty_like(u), torch.empty_like(u)
+    grad_u, grad_delta = fresh(u), fresh(u)
     grad_B, grad_C = (u.new_empty(groups, *B.shape) for _ in range(2))
     params = u.new_zeros(threads, states + 2, u.shape[1])
     task = _sequence_task(

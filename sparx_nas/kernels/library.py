@@ -25,6 +25,7 @@ SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 """As in pyproject.toml; no -ffast-math, which would lose NaN and infinity."""
 COMPILE_SECONDS = 120
+LARGE_BYTES = 2**22
 SET_VARIABLE = "SPARX_NAS_INSTRUCTION_SET"
 
 
@@ -123,6 +124,14 @@ def fill(
     return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())
 
 
+def fresh(like: Tensor, *shape: int) -> Tensor:
+    """Return memory for a result of a shape, or that of a tensor: large pages where it is large."""
+    out = like.new_empty(shape or like.shape)
+    if out.nbytes >= LARGE_BYTES:
+        library().handle.sparx_large_pages(out.data_ptr(), out.nbytes)
+    return out
+
+
 def cache_folder() -> Path:
     """Return where compiled kernels are kept: $XDG_CACHE_HOME or ~/.cache, in sparx_nas."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparx_nas"
@@ -219,6 +228,7 @@ def _opened(path: Path) -> Library:
     try:
         handle = _loaded(path)
         handle.sparx_interface.restype = ctypes.c_int64
+        handle.sparx_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         handle.sparx_set_name.restype = ctypes.c_char_p
         interface = handle.sparx_interface()
         names = [handle.sparx_set_name(i).decode() for i in range(handle.sparx_sets())]

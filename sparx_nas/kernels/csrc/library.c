@@ -1,8 +1,12 @@
 /* The library: all instruction sets the compiler offers, one chosen when it is used. */
 
+#define _DEFAULT_SOURCE
 #include "tasks.h"
 
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -69,6 +73,19 @@ static const instruction_set *const SETS[] = {&table_portable};
 int64_t sparx_interface(void) {
     return (int64_t)(sizeof(map_task) * 1000000 + sizeof(sequence_task) * 1000 +
                      sizeof(depthwise_task));
+}
+
+/* Ask for large pages under memory that nothing was written to yet: a page fault for every 4 KiB
+ * of a large result takes as long as the scan. */
+void sparx_large_pages(void *memory, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = 1 << 21;
+    uintptr_t from = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)memory + (uintptr_t)bytes) & ~(page - 1);
+    if (from < end) madvise((void *)from, end - from, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 int sparx_sets(void) { return sizeof SETS / sizeof *SETS; }
