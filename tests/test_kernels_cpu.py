@@ -196,15 +196,27 @@ def test_operators_pass_torch_s_own_checks(backend):
             torch.library.opcheck(convolution.depthwise, (x, weight, given, add))
 
 
-def test_compiled_graphs_are_whole_and_equal():
-    inputs = map_inputs(2, 3, 5, 19, 2, 1, torch.float32)
-    whole = torch.compile(lambda *t: kernels.ss2d(*t).sin(), fullgraph=True, backend="aot_eager")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        got = values_and_gradients(whole, inputs)
-    plain = values_and_gradients(lambda *t: kernels.ss2d(*t).sin(), inputs)
-    for a, b in zip(got, plain, strict=True):
-        torch.testing.assert_close(a, b)
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_compiled_graphs_are_whole_and_equal(backend):
+    """The second shape makes the sizes symbols."""
+    if backend == "inductor" and not shutil.which("g++"):
+        pytest.skip("torch's own compiler needs a C++ compiler")
+    for function, inputs in (
+        (kernels.ss2d, [map_inputs(2, 3, s, 19, 2, 1, torch.float32) for s in (5, 7, 4)]),
+        (
+            kernels.selective_scan,
+            [sequence_inputs(2, 2, 5, 1, s, torch.float32) for s in (5, 7, 4)],
+        ),
+    ):
+        torch._dynamo.reset()
+        whole = torch.compile(lambda *t, f=function: f(*t).sin(), fullgraph=True, backend=backend)
+        for each in inputs:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                got = values_and_gradients(whole, each)
+            plain = values_and_gradients(lambda *t, f=function: f(*t).sin(), each)
+            for a, b in zip(got, plain, strict=True):
+                torch.testing.assert_close(a, b)
 
 
 def test_flops_are_counted_forward_and_back():

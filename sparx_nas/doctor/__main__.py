@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparx_nas.doctor import Backend, Report
+    from sparx_nas.doctor.examination import Backend, Report
 
 WRONG = 1
 MARGIN = 11
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m sparx_nas.
     )
     args = parser.parse_args(argv)
     # torch takes seconds to import, and --help shall be instant.
-    from sparx_nas.doctor import examine
+    from sparx_nas.doctor.examination import examine
 
     report = examine()
     if args.format == "json":

@@ -1,7 +1,10 @@
 """The scans in operators that ONNX has: the recurrence becomes one Scan node.
 
-`torch.onnx.export(..., dynamo=True)` takes them apart so; nothing else does.
+`torch.onnx.export(..., dynamo=True)` takes them apart so. torch.compile also asks these functions
+for the shape, type and strides of a result when sizes are symbols, so all three are the operator's.
 """
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,10 +18,17 @@ from sparx_nas.kernels.reference import DIRECTIONS
 def register() -> None:
     """Tell torch's exporter how to take the operators apart."""
     operators = torch.ops.sparx_nas
-    register_decomposition(operators.ss2d.default)(lambda *inputs: ss2d(*inputs[:-1]))
+    register_decomposition(operators.ss2d.default)(lambda *inputs: _like(ss2d, inputs[:-1]))
     register_decomposition(operators.selective_scan.default)(
-        lambda *inputs: selective_scan(*inputs[:-1])
+        lambda *inputs: _like(selective_scan, inputs[:-1])
     )
+
+
+def _like(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """Compute as the operator does: wide inside, the type of the first outside, contiguous."""
+    kind = inputs[0].dtype
+    wide = torch.float64 if kind == torch.float64 else torch.float32
+    return function(*(t.to(wide) for t in inputs)).to(kind).contiguous()
 
 
 def ss2d(
