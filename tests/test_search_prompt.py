@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -206,6 +207,35 @@ def test_a_dry_run_without_data_says_where_it_looked(tmp_path, capsys, monkeypat
     assert "not found" in out
     assert str(place) in err
     assert "[E-DATA]" in err
+
+
+def test_a_dry_run_sees_a_place_that_cannot_hold_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(describe, "_places", lambda *_: None)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "there").mkdir()
+    argv = ("--space", "mamba_micro", "--data", "cifar10", "--data-dir", "nowhere", "--dry-run")
+    for place, experiment, said in (
+        (tmp_path / "file" / "runs", "new", "is not writable"),
+        (tmp_path, "there", "never overwritten"),
+    ):
+        where = ("--output", str(place), "--experiment", experiment)
+        code, _, err = search(*argv, *where, capsys=capsys)
+        assert code == 4
+        assert said in err
+        assert "[E-RUN]" in err
+
+
+def test_descriptions_for_machines(capsys):
+    code, out, _ = search("--list-spaces", "--format", "json", capsys=capsys)
+    assert code == 0
+    assert {"mamba_t", "mamba_t_free", "mamba_micro"} <= {s["name"] for s in json.loads(out)}
+    code, out, _ = search("--space", "mamba_micro", "--explain", "--format", "json", capsys=capsys)
+    assert code == 0
+    told, space = json.loads(out), load_space("mamba_micro")
+    assert told["distinct"] == space.distinct()[0]
+    for name, architecture in space.baselines.items():
+        assert told["baselines"][name]["architecture_id"] == architecture.id
+        assert told["baselines"][name]["cost"]["macs"] == space.cost(architecture).macs
 
 
 @pytest.mark.parametrize(

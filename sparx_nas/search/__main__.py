@@ -27,7 +27,7 @@ def _run(given: Mapping[str, Given]) -> int:
     """Do what the options ask for."""
     asked = read_options(given)
     if asked.list_spaces:
-        return _list_spaces()
+        return _list_spaces(asked)
     if asked.resume:
         return _resume(asked.resume, given)
     if asked.config:
@@ -38,26 +38,30 @@ def _run(given: Mapping[str, Given]) -> int:
 
     space = load_space(asked.space)
     if asked.explain:
-        return _explain(space)
+        return _explain(asked, space)
     from sparx_nas.search.settings import resolve
 
     return _search(asked, resolve(asked, space), space, None)
 
 
-def _list_spaces() -> int:
+def _list_spaces(asked: Options) -> int:
     """Print the spaces that have a name."""
     from sparx_nas.search.describe import spaces_text
+    from sparx_nas.search.describe_json import spaces_json
     from sparx_nas.space import list_spaces
 
-    sys.stdout.write(spaces_text(list_spaces()))
+    show = spaces_json if asked.format == "json" else spaces_text
+    sys.stdout.write(show(list_spaces()))
     return 0
 
 
-def _explain(space: "SearchSpace") -> int:
+def _explain(asked: Options, space: "SearchSpace") -> int:
     """Print what a space holds."""
     from sparx_nas.search.describe import space_text
+    from sparx_nas.search.describe_json import space_json
 
-    sys.stdout.write(space_text(space))
+    show = space_json if asked.format == "json" else space_text
+    sys.stdout.write(show(space))
     return 0
 
 
@@ -75,7 +79,7 @@ def _resume(path: Path, given: Mapping[str, Given]) -> int:
     asked = read_options(merged)
     space = _space_of_run(path, config, asked.space)
     if asked.explain:
-        return _explain(space)
+        return _explain(asked, space)
     name = run_store.study_name(path)
     old = from_config(config, space, name=name, place=place)
     settings = resolve(asked, space, name=name)

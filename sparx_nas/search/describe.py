@@ -1,5 +1,6 @@
 """What `--list-spaces`, `--explain` and `--dry-run` print; none of it writes anything."""
 
+import os
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import yaml
 
 from sparx_nas.architecture import estimate
 from sparx_nas.cost import CostEstimate
-from sparx_nas.errors import SparxError
+from sparx_nas.errors import RunError, SparxError
 from sparx_nas.quantities import duration, si
 from sparx_nas.search.settings import Settings, written
 from sparx_nas.search.wording import WIDTH
@@ -52,6 +53,8 @@ def dry_run_text(
     """
     problems: list[SparxError] = []
     path = resume or Path(settings.output) / settings.name
+    if resume is None:
+        problems += _place_problems(path)
     lines = ["Dry run: nothing is written.", "", *_labelled("run", _run_words(path, resume))]
     lines += _labelled("space", _space_words(space))
     found = _found(settings, problems)
@@ -77,6 +80,17 @@ def _run_words(path: Path, resume: Path | None) -> str:
     if resume:
         return f"goes on with {path}"
     return f"{path}" + (" exists already: --resume or another --experiment" * path.exists())
+
+
+def _place_problems(path: Path) -> list[SparxError]:
+    """Say what keeps a run from being made there."""
+    if path.exists():
+        hint = f"--resume {path} goes on with it; --experiment gives another name"
+        return [RunError(f"{path} exists; a run is never overwritten", hint=hint)]
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return []
+    return [RunError(f"cannot make {path}: {place} is not writable", hint="--output names another")]
 
 
 def _space_words(space: SearchSpace) -> str:
