@@ -75,7 +75,10 @@ def _start(options: dict[str, Any], address: str | None) -> Any:
             return ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         place = f"join the Ray cluster at {address}" if address else "start Ray on this machine"
-        hint = "check --address and RAY_ADDRESS; without them this machine is used"
+        hint = (
+            "check --address, RAY_ADDRESS and the cluster's token (RAY_AUTH_TOKEN or "
+            "~/.ray/auth_token); without an address this machine is used"
+        )
         raise DeviceError(f"cannot {place}: {error}", hint=hint) from error
 
 
