@@ -60,42 +60,40 @@ def _part_backward(
     Ds: Tensor,
 ) -> tuple[Tensor, ...]:
     """Write the gradient of a few maps and return those of the parameters."""
-    channels, rank, states = x.shape[3], dt_weight.shape[2], A_logs.shape[1]
-    places, width = x.numel() // channels, rank + 2 * states
-    flat = x.view(places, channels)
+    channels, states = x.shape[3], A_logs.shape[1]
+    flat = x.view(-1, channels)
     codes = flat @ x_proj[:, :, 0].t()
-    grad_z = fresh(x, DIRECTIONS, places, channels)
     groups, threads = _shares(len(x), channels)
-    rows = x.new_empty(groups, places, DIRECTIONS, 2 * states)
-    params = x.new_zeros(threads, DIRECTIONS, states + 1, channels)
-    task = _map_task(
-        *(x, codes, dt_weight, dt_bias, A_logs, Ds),
-        gradient=gradient,
-        grad_x=grad_x,
-        grad_z=grad_z,
-        grad_rows=rows,
-        grad_params=params,
-    )
+    wrote = {
+        "grad_x": grad_x,
+        "grad_z": fresh(x, DIRECTIONS, len(flat), channels),
+        "grad_rows": x.new_empty(groups, len(flat), DIRECTIONS, 2 * states),
+        "grad_params": x.new_zeros(threads, DIRECTIONS, states + 1, channels),
+    }
+    task = _map_task(x, codes, dt_weight, dt_bias, A_logs, Ds, gradient=gradient, **wrote)
     library().call("sparx_map_backward", task[0])
-    grad_codes = x.new_empty(places, DIRECTIONS, width)
-    grad_codes[:, :, rank:] = rows[0] if groups == 1 else rows.sum(0)
-    code, of_dt = codes.view(places, DIRECTIONS, width), torch.empty_like(dt_weight)
-    # One product after another: torch's batched product of such shapes is several times slower.
-    for k in range(DIRECTIONS):
-        grad_codes[:, k, :rank] = grad_z[k] @ dt_weight[k]
-        of_dt[k] = (code[:, k, :rank].t() @ grad_z[k]).t()
-    grad_codes = grad_codes.view(places, -1)
-    grad_x.view(places, channels).addmm_(grad_codes, x_proj[:, :, 0])
-    total = params.sum(0)
+    of_codes, of_dt = _code_gradients(wrote["grad_z"], wrote["grad_rows"], codes, dt_weight)
+    grad_x.view(flat.shape).addmm_(of_codes, x_proj[:, :, 0])
+    total = wrote["grad_params"].sum(0)
     # A = -exp(A_logs), so its derivative is A itself.
     of_A = total[:, :states].transpose(1, 2).reshape(A_logs.shape) * -torch.exp(A_logs)
-    return (
-        (grad_codes.t() @ flat).unsqueeze(2),
-        of_dt,
-        total[:, states],
-        of_A,
-        (gradient.reshape(places, channels) * flat).sum(0).repeat(DIRECTIONS),
-    )
+    of_skip = (gradient.reshape(flat.shape) * flat).sum(0).repeat(DIRECTIONS)
+    return (of_codes.t() @ flat).unsqueeze(2), of_dt, total[:, states], of_A, of_skip
+
+
+def _code_gradients(
+    grad_z: Tensor, rows: Tensor, codes: Tensor, dt_weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the codes (places, 4*(R+2N)) and of dt_weight."""
+    places, rank = len(codes), dt_weight.shape[2]
+    code = codes.view(places, DIRECTIONS, -1)
+    of_codes, of_dt = torch.empty_like(code), torch.empty_like(dt_weight)
+    of_codes[:, :, rank:] = rows[0] if len(rows) == 1 else rows.sum(0)
+    # One product after another: torch's batched product of such shapes is several times slower.
+    for k in range(DIRECTIONS):
+        of_codes[:, k, :rank] = grad_z[k] @ dt_weight[k]
+        of_dt[k] = (code[:, k, :rank].t() @ grad_z[k]).t()
+    return of_codes.view(places, -1), of_dt
 
 
 def selective_scan(
