@@ -60,7 +60,15 @@ def cores(folder: Path) -> dict[str, Function]:
     models = folder / "VMamba/classification/models"
     if not models.is_dir():
         return {}
-    orders, scan = load(models / "csm_triton.py"), load(models / "csms6s.py").selective_scan_torch
+    orders, scans = load(models / "csm_triton.py"), load(models / "csms6s.py")
+    out = {"VMamba, torch path": _vmamba_core(orders, scans.selective_scan_torch)}
+    if scans.WITH_SELECTIVESCAN_OFLEX and torch.cuda.is_available():
+        out["VMamba, CUDA scan"] = _vmamba_core(orders, scans.selective_scan_fn)
+    return out
+
+
+def _vmamba_core(orders: ModuleType, scan: Function) -> Function:
+    """Return VMamba's four-direction core with one of its scans."""
 
     def core(
         x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
@@ -85,7 +93,7 @@ def cores(folder: Path) -> dict[str, Function]:
         merged = orders.CrossMergeF.apply(y.view(batch, 4, channels, height, width))
         return merged.view(batch, channels, height, width).permute(0, 2, 3, 1)
 
-    return {"VMamba, torch path": core}
+    return core
 
 
 def _reference(module: ModuleType) -> Function:

@@ -1,6 +1,8 @@
 """Time the scans, forward and backward, beside what a user could pick instead; prints JSON.
 
-`python tests/benchmarks/ss2d.py --peers FOLDER [--threads 2]`; peers.py says what the folder holds.
+`python tests/benchmarks/ss2d.py --peers FOLDER [--threads 2] [--device cuda]`; peers.py says what the
+folder holds. On a GPU the shapes are those of SparX-T's four stages at 224 px, batch 128, float32, and
+VMamba's own CUDA scan is timed where it is built; ratios are to the first backend.
 Values and gradients are compared before anything is timed. A run that takes over SLOW seconds is
 timed once, after the shorter ones.
 
@@ -21,9 +23,15 @@ from timing import report, time_it
 from sparx_nas import kernels
 from sparx_nas.kernels.library import library
 
-CORES = [(32, 8, 8, 192, 6, 1), (16, 28, 28, 192, 6, 1)]
+CORES = {
+    "cpu": [(32, 8, 8, 192, 6, 1), (16, 28, 28, 192, 6, 1)],
+    "cuda": [
+        *((128, 56, 56, 192, 6, 1), (128, 28, 28, 384, 12, 1)),
+        *((128, 14, 14, 640, 20, 1), (128, 7, 7, 1024, 32, 1)),
+    ],
+}
 SCANS = [(32, 4, 192, 1, 64), (16, 4, 192, 1, 784)]
-OURS = ("cpu", "torch")
+OURS = {"cpu": ("cpu", "torch"), "cuda": ("triton", "torch")}
 SLOW = 5.0
 TOLERANCE = 1e-3
 REPEATS = 15
@@ -32,7 +40,15 @@ REPEATS = 15
 def step(function, tensors):
     """Run forward and backward; return the result and all gradients."""
     y = function(*tensors)
-    return [y.detach(), *torch.autograd.grad(y, tensors, torch.ones_like(y))]
+    grads = torch.autograd.grad(y, tensors, torch.ones_like(y))
+    wait(y)
+    return [y.detach(), *grads]
+
+
+def wait(y) -> None:
+    """Wait until a result is there."""
+    if y.is_cuda:
+        torch.cuda.synchronize()
 
 
 def difference(got, expected) -> float:
@@ -49,23 +65,28 @@ def measured(function, tensors) -> dict:
     if first > SLOW:
         return {"n": 1, "median_ms": round(first * 1e3, 2)}
     with torch.no_grad():
-        forward = time_it(lambda: function(*tensors), repeats=REPEATS)
+        forward = time_it(lambda: wait(function(*tensors)), repeats=REPEATS)
     both = time_it(lambda: step(function, tensors), repeats=REPEATS)
     return both | {"forward_median_ms": forward["median_ms"]}
 
 
-def compared(what, sizes, functions, draw, check) -> list[dict]:
-    """Check and time functions on one shape; ratios are to our compiled kernels."""
+def drawn(draw, sizes, device) -> list[torch.Tensor]:
+    """Return leaves on a device."""
+    return [t.detach().to(device).requires_grad_() for t in draw(*sizes)]
+
+
+def compared(what, sizes, functions, draw, check, device) -> list[dict]:
+    """Check and time functions on one shape; ratios are to the first of them."""
     torch.manual_seed(0)
-    tensors, small = draw(*sizes), draw(*check)
-    expected = step(functions["cpu"], small)
+    tensors, small = drawn(draw, sizes, device), drawn(draw, check, device)
+    expected = step(functions["torch"], small)
     rows = []
     for name, function in functions.items():
         off = difference(step(function, small), expected)
         assert off <= TOLERANCE, f"{name}: wrong values, {off}"
         rows.append({"what": what, "sizes": sizes, "name": name, "difference": off})
         rows[-1] |= measured(function, tensors)
-        rows[-1]["times_cpu"] = round(rows[-1]["median_ms"] / rows[0]["median_ms"], 1)
+        rows[-1]["times_first"] = round(rows[-1]["median_ms"] / rows[0]["median_ms"], 1)
     return rows
 
 
@@ -90,11 +111,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, default=Path("peers"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     results = []
     for what, shapes, peer, own, draw, check in (
-        ("core", CORES, peers.cores, kernels.ss2d, map_inputs, (2, 3, 5, 19, 2, 1)),
+        ("core", CORES[args.device], peers.cores, kernels.ss2d, map_inputs, (2, 3, 5, 19, 2, 1)),
         (
             "scan",
             SCANS,
@@ -105,14 +127,16 @@ def main() -> None:
         ),
     ):
         functions = {
-            name: lambda *t, own=own, name=name: own(*t, backend=name) for name in OURS
+            name: lambda *t, own=own, name=name: own(*t, backend=name) for name in OURS[args.device]
         } | peer(args.peers)
         for sizes in shapes:
-            results += compared(what, sizes, functions, draw, check)
-            if what == "core":
+            results += compared(what, sizes, functions, draw, check, args.device)
+            if what == "core" and args.device == "cpu":
                 results.append({"what": "floor", "sizes": sizes} | floors(*sizes))
-    results.append({"what": "library", "instruction_set": library().instruction_set})
-    report("ss2d", results)
+    if args.device == "cpu":
+        results.append({"what": "library", "instruction_set": library().instruction_set})
+    device = "cpu" if args.device == "cpu" else torch.cuda.get_device_name()
+    report("ss2d", results, device=device)
 
 
 if __name__ == "__main__":
