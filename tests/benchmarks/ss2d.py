@@ -1,8 +1,8 @@
 """Time the scans, forward and backward, beside what a user could pick instead; prints JSON.
 
-`python tests/benchmarks/ss2d.py --peers FOLDER [--threads 2] [--device cuda]`; peers.py says what the
-folder holds. On a GPU the shapes are those of SparX-T's four stages at 224 px, batch 128, float32, and
-VMamba's own CUDA scan is timed where it is built; ratios are to the first backend.
+`python tests/benchmarks/ss2d.py --peers FOLDER [--threads 2] [--device cuda]`; peers.py says what
+the folder holds. On a GPU the shapes are those of SparX-T's four stages at 224 px, batch 128,
+float32, and VMamba's own CUDA scan is timed where it is built; ratios are to the first backend.
 Values and gradients are compared before anything is timed. A run that takes over SLOW seconds is
 timed once, after the shorter ones.
 
