@@ -257,12 +257,17 @@ def test_a_missing_compiler_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(library.Path, "glob", lambda self, pattern: iter(()))
     library.library.cache_clear()
+    library.why_missing.cache_clear()
     try:
         with pytest.raises(DeviceError, match="no C compiler"):
             kernels.ss2d(*map_inputs(1, 2, 2, 3, 1, 1, torch.float32), backend="cpu")
         assert kernels.resolve("auto") == "torch"
+        assert kernels.in_use("cpu").startswith("torch kernels, for no C compiler")
+        monkeypatch.setattr(library, "_compiler", lambda: pytest.fail("it was looked for again"))
+        assert kernels.resolve("auto") == "torch"
     finally:
         library.library.cache_clear()
+        library.why_missing.cache_clear()
 
 
 def test_falling_back_is_said_once(monkeypatch, caplog):

@@ -7,9 +7,18 @@ import torch
 from torch import Tensor
 
 from sparx_nas.kernels import export, operator, packages, reference
-from sparx_nas.kernels.backends import BACKENDS, check_name, missing, resolve
+from sparx_nas.kernels.backends import BACKENDS, check_name, in_use, missing, resolve
 
-__all__ = ["BACKENDS", "check_name", "missing", "resolve", "selective_scan", "ss2d", "warm"]
+__all__ = [
+    "BACKENDS",
+    "check_name",
+    "in_use",
+    "missing",
+    "resolve",
+    "selective_scan",
+    "ss2d",
+    "warm",
+]
 
 
 export.register()

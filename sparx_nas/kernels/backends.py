@@ -11,9 +11,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from sparx_nas.errors import DeviceError, SparxError, did_you_mean
+from sparx_nas.errors import DeviceError, did_you_mean
 from sparx_nas.kernels import cpu, linear
-from sparx_nas.kernels.library import library
+from sparx_nas.kernels.library import library, why_missing
 
 LOG = logging.getLogger(__name__)
 
@@ -111,6 +111,15 @@ def resolve(backend: str, device: str = "cpu", dtype: torch.dtype = torch.float3
     return backend
 
 
+def in_use(device: str) -> str:
+    """Say what `auto` takes on a device, and why it is not the fastest if it is not."""
+    name = choose(device, torch.float32)
+    if name == "cpu":
+        return f"cpu kernels ({library().instruction_set})"
+    fast = "triton" if device == "cuda" else "cpu"
+    return f"{name} kernels" + (f", for {missing(fast, device)}" if name == "torch" else "")
+
+
 def scans_for(backend: str, tensor: Tensor) -> Scans:
     """Return the functions that compute on tensors like one.
 
@@ -142,11 +151,7 @@ def _cpu_missing(device: str, dtype: torch.dtype) -> str:
         return f"it needs the CPU, not {device}"
     if dtype == torch.float64:
         return "it computes in float32; float64 takes backend='torch'"
-    try:
-        library()
-    except SparxError as error:
-        return str(error)
-    return ""
+    return why_missing()
 
 
 def _mamba_missing(device: str) -> str:

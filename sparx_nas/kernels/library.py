@@ -115,6 +115,16 @@ def library() -> Library:
     return _opened(carried[0])
 
 
+@cache
+def why_missing() -> str:
+    """Say why there is no library; empty if there is one. It is looked for once a process."""
+    try:
+        library()
+    except DeviceError as error:
+        return str(error)
+    return ""
+
+
 def fill(
     kind: type[_Task], sizes: Sequence[int], tensors: Mapping[str, Tensor]
 ) -> tuple[_Task, list[Tensor]]:

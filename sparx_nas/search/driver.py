@@ -133,6 +133,7 @@ def _run(
     run_store.write_status(path, state="running", asked=settings.trials)
     with _logging_to(path / "search.log"):
         LOG.info("search %s on %s: %s", "resumed" if resumed else "begun", seen["device"], places)
+        LOG.info("trials run on %s", seen["kernels"])
         study = _study(search)
         view = make_view(
             settings.format,

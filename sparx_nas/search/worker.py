@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet, open_data
 from sparx_nas.errors import DeviceError
-from sparx_nas.kernels import warm
+from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
 from sparx_nas.training import Recipe, Training, evaluate, latency_ms
 from sparx_nas.trial import Fidelity
@@ -76,12 +76,13 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
 
 
 def look_at_data(data: Job, device: str) -> dict[str, Any]:
-    """Open the data where the trials will and describe them, with the device's name."""
+    """Open the data where the trials will and describe them, with device and kernels."""
     opened, where = _open(**data), resolve_device(device)
     if where.type == "cuda":
         # Kernels are compiled once, before workers ask for the same ones at the same time.
         warm(where)
-    return {"data": opened.describe(), "device": device_name(where)}
+    kernels = in_use(where.type)
+    return {"data": opened.describe(), "device": device_name(where), "kernels": kernels}
 
 
 @ray.remote
