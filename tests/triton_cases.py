@@ -7,9 +7,12 @@ import sys
 
 import torch
 from test_kernels import map_inputs, sequence_inputs, values_and_gradients
+from torch.utils.flop_counter import FlopCounterMode
 
-from sparx_nas import kernels
-from sparx_nas.kernels import reference, triton_ss2d
+import sparx_nas
+from sparx_nas import kernels, patterns
+from sparx_nas.kernels import reference
+from sparx_nas.kernels.channel_attention import channel_attention, operator
 
 MAPS = {
     "one place": (2, 1, 1, 5, 1, 1),
@@ -24,6 +27,14 @@ SEQUENCES = {
     "one step": (1, 1, 1, 1, 1),
     "sets": (2, 3, 5, 1, 33),
     "states": (1, 2, 7, 4, 18),
+}
+
+ATTENTIONS = {
+    "attention: as large": (2, 8, 2, (3, 5), (3, 5)),
+    "attention: smaller queries": (1, 12, 3, (2, 2), (5, 7)),
+    "attention: one place": (1, 4, 1, (1, 1), (1, 1)),
+    "attention: over a tile": (1, 70, 35, (9, 9), (3, 3)),
+    "attention: a group a tile": (1, 32, 32, (2, 3), (8, 9)),
 }
 
 
@@ -43,6 +54,64 @@ def off(function, specification, inputs) -> float:
     return worst
 
 
+def attention_inputs(batch, channels, small, large, scale=1.0):
+    shapes = [(batch, channels, *small)] * 2 + [(batch, channels, *large)]
+    factors = (scale, 1.0, 1.0)
+    return [(torch.randn(s) * f).requires_grad_() for s, f in zip(shapes, factors, strict=True)]
+
+
+def attentions() -> None:
+    """Compare the channel attention, and its shape, type and gradient rules."""
+    for name, (batch, channels, group, small, large) in ATTENTIONS.items():
+        for scale in (1.0, 30.0) if "smaller" in name else (1.0,):
+            inputs = attention_inputs(batch, channels, small, large, scale)
+
+            def fused(q, k, v, group=group):
+                return channel_attention(q, k, v, group, backend="triton")
+
+            def exact(q, k, v, group=group):
+                return channel_attention(q, k, v, group)
+
+            print(f"{name}, {scale:g}", off(fused, exact, inputs) / scale, sep="\t")
+    q, k, v = attention_inputs(1, 8, (2, 3), (4, 5))
+    wide = [t.detach().transpose(2, 3).contiguous().transpose(2, 3) for t in (q, k, v)]
+    assert not wide[2].is_contiguous()
+    strided = channel_attention(*wide, 4, backend="triton") - channel_attention(q, k, v, 4)
+    print("attention: strided", float(strided.detach().abs().max()), sep="\t")
+    halves = channel_attention(*(t.bfloat16() for t in (q, k, v)), 4, backend="triton")
+    assert halves.dtype == torch.bfloat16
+    difference = float((halves - channel_attention(q, k, v, 4)).detach().abs().max())
+    print("attention: bfloat16", difference / 3000, sep="\t")
+    assert channel_attention(q[:0], k[:0], v[:0], 4, backend="triton").shape == (0, 8, 4, 5)
+    torch.library.opcheck(operator, (q, k, v, 4))
+    count = FlopCounterMode(display=False)
+    with count:
+        channel_attention(q, k, v, 4, backend="triton").sum().backward()
+    fused_count = count.get_total_flops()
+    with count:
+        channel_attention(q, k, v, 4).sum().backward()
+    assert fused_count == count.get_total_flops()
+
+
+def network() -> None:
+    """Compare a whole design, ganglia and all, that is told to compute with Triton."""
+    graph = patterns.dense((1, 2))
+    design = sparx_nas.Architecture(graph=graph, widths=(8, 12), reductions=(2, 1))
+    x = torch.randn(2, 3, 16, 16)
+    found = []
+    for backend in ("triton", "reference"):
+        torch.manual_seed(0)
+        net = sparx_nas.build(design, 3, stem_stride=2, backend=backend).eval()
+        logits = net(x)
+        logits.square().sum().backward()
+        found.append([logits.detach(), *(p.grad for p in net.parameters())])
+    worst = max(
+        float((a - b).abs().max() / b.abs().max().clamp_min(1e-3))
+        for a, b in zip(*found, strict=True)
+    )
+    print("a network", worst / 10, sep="\t")
+
+
 def spoil(make):
     return lambda *args, **named: make(*args, **named).fill_(torch.nan)
 
@@ -56,7 +125,10 @@ def main() -> None:
     def one_way(*inputs):
         return kernels.selective_scan(*inputs, backend="triton")
 
-    triton_ss2d.torch.empty = spoil(torch.empty)
+    for name in ("empty", "empty_like"):
+        setattr(torch, name, spoil(getattr(torch, name)))
+    attentions()
+    network()
     for name, sizes in MAPS.items():
         print(name, off(scan, reference.ss2d, map_inputs(*sizes, torch.float32)), sep="\t")
     for name, sizes in SEQUENCES.items():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparx_nas.errors import SparxError
 from sparx_nas.kernels import BACKENDS, missing, resolve, ss2d
+from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.kernels.library import library
 
 PACKAGES = ("sparx-nas", "torch", "timm", "ray", "optuna", "triton", "mamba-ssm")
@@ -94,10 +95,13 @@ def _difference(name: str, device: str) -> float:
 
 
 def _values(inputs: list[Tensor], backend: str) -> list[Tensor]:
-    """Return the result of a scan and all gradients."""
+    """Return the results of a scan and of the channel attention on it, and all gradients."""
     leaves = [t.detach().requires_grad_() for t in inputs]
     y = ss2d(*leaves, backend=backend)
-    return [y.detach(), *torch.autograd.grad(y.square().sum(), leaves)]
+    maps = torch.tanh(y).permute(0, 3, 1, 2)
+    mixed = channel_attention(maps, maps, maps, maps.shape[1], backend=backend)
+    grads = torch.autograd.grad(y.square().sum() + mixed.square().sum(), leaves)
+    return [y.detach(), mixed.detach(), *grads]
 
 
 def _inputs(

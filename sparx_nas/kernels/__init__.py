@@ -84,7 +84,10 @@ def selective_scan(
 
 
 def warm(device: torch.device) -> None:
-    """Compile what trainings on a device need, forward and back, into the cache all share."""
+    """Compile what trainings on a device need, forward and back, into the cache all share.
+
+    That is `TRITON_CACHE_DIR`, or `triton` in this package's own cache folder.
+    """
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.zeros(1, 2, 2, 4, device=device, dtype=dtype, requires_grad=True)
         shapes = ((12, 4, 1), (4, 4, 1), (4, 4), (16, 1), (16,))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from sparx_nas.errors import DeviceError, did_you_mean
 from sparx_nas.kernels import cpu, linear
-from sparx_nas.kernels.library import library, why_missing
+from sparx_nas.kernels.library import cache_folder, library, why_missing
 
 LOG = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def triton_scans() -> Scans:
 
     Raises: ImportError without triton.
     """
-    module = import_module("sparx_nas.kernels.triton_ss2d")
+    module = _import_triton("triton_ss2d")
     return Scans(
         module.ss2d,
         module.ss2d_backward,
@@ -62,6 +63,24 @@ def triton_scans() -> Scans:
         module.selective_scan_backward,
         halves=True,
     )
+
+
+@cache
+def triton_attention() -> ModuleType:
+    """Return the fused channel attention; triton is imported here.
+
+    Raises: ImportError without triton.
+    """
+    return _import_triton("triton_attention")
+
+
+def _import_triton(name: str) -> ModuleType:
+    """Import a module of Triton kernels; they share one cache of binaries with all processes.
+
+    It is said, not left to Triton: other users of it in the process may move its default.
+    """
+    os.environ.setdefault("TRITON_CACHE_DIR", str(cache_folder() / "triton"))
+    return import_module(f"sparx_nas.kernels.{name}")
 
 
 def check_name(backend: str) -> None:

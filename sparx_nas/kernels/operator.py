@@ -5,6 +5,7 @@ compiled anew; both keep their inputs only and compute states again on the way b
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -130,23 +131,24 @@ def _join(op: Any, backward: Any) -> None:
     backward.register_fake(_shapes_of_inputs)
     op.register_autograd(gradients, setup_context=keep)
     for each in (op, backward):
-        for device in ("CPU", "CUDA"):
-            _leave_as_it_is(each, device)
+        leave_as_it_is(each)
 
 
 LIBRARY = torch.library.Library("sparx_nas", "FRAGMENT")
 
 
-def _leave_as_it_is(op: Any, device: str) -> None:
-    """Under autocast, compute on the types that come: the state is float32 whatever they are."""
-    key = getattr(torch._C.DispatchKey, f"Autocast{device}")
-    others = torch._C.DispatchKeySet(key)
+def leave_as_it_is(op: Any) -> None:
+    """Under autocast, compute on the types that come: what has to be float32 inside is."""
+    for device in ("CPU", "CUDA"):
+        key = getattr(torch._C.DispatchKey, f"Autocast{device}")
+        run = partial(_outside_autocast, op, torch._C.DispatchKeySet(key))
+        LIBRARY.impl(op._opoverload._name.split("::")[1], run, f"Autocast{device}")
 
-    def run(*args: Any) -> Any:
-        with torch._C._ExcludeDispatchKeyGuard(others):
-            return op(*args)
 
-    LIBRARY.impl(op._opoverload._name.split("::")[1], run, f"Autocast{device}")
+def _outside_autocast(op: Any, keys: Any, *args: Any) -> Any:
+    """Run an operator without the named part of torch's dispatcher."""
+    with torch._C._ExcludeDispatchKeyGuard(keys):
+        return op(*args)
 
 
 _join(ss2d, ss2d_backward)

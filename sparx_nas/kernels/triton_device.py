@@ -7,6 +7,24 @@ from triton.language import constexpr
 SIZES = ("height", "width", "channels", "rank", "states", "directions", "sets")
 """Run-time arguments that are compiled for no value in particular."""
 
+TENSORS = (
+    "x",
+    "codes",
+    "delta",
+    "dt_weight",
+    "bias",
+    "A",
+    "skip",
+    "y",
+    "gradient",
+    "states_gradient",
+    "grad_x",
+    "grad_z",
+    "grad_rows",
+    "grad_A",
+)
+"""Pointers that are compiled for no alignment in particular."""
+
 
 @triton.jit
 def _softplus(z, e):
@@ -60,7 +78,7 @@ def _steps(
     return z
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES, do_not_specialize_on_alignment=TENSORS)
 def forward(
     x, codes, delta, dt_weight, bias, A, skip, y,
     height, width, channels, rank, states, directions, sets,
@@ -150,7 +168,7 @@ def _walk_back(
         t0 += STEPS
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES, do_not_specialize_on_alignment=TENSORS)
 def backward(
     x, codes, delta, dt_weight, bias, A, skip, gradient, states_gradient,
     grad_x, grad_z, grad_rows, grad_A,

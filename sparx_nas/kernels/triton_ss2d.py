@@ -9,12 +9,9 @@ The way back of a direction is two walks: against the order for the gradient of 
 rests in memory, then along it for everything else. What a state held before its decay is h - drive,
 so that no tile has to be shifted and nothing is divided by a decay that may be 0.
 
-Sizes are run-time arguments. A search compiles at most BOUND binaries: forward and backward; steps
-given, or computed from codes in tiles of the rank; maps in three types.
+Sizes are run-time arguments: forward and backward, steps given or computed from codes, maps in
+three types are all the binaries there can be.
 """
-
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 import triton
@@ -25,30 +22,8 @@ from sparx_nas.kernels.reference import DIRECTIONS
 from sparx_nas.kernels.triton_device import SIZES
 
 STEPS, CHANNELS, RANK = 16, 64, 16
-TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 WARPS = {"forward": 2, "backward": 4}
-BOUND = len(WARPS) * 2 * len(TYPES)
-
-
 KERNELS = {"forward": triton_device.forward, "backward": triton_device.backward}
-
-
-def binaries() -> Iterator[tuple[str, Any, dict[str, str], dict[str, int], int]]:
-    """List all that can be compiled: name, kernel, signature, constants, warps."""
-    for name, kernel in KERNELS.items():
-        for map_type in TYPES.values():
-            for rank in (0, RANK):
-                constants = {"RANK": rank, "STEPS": STEPS, "CHANNELS": CHANNELS}
-                signature = {}
-                for argument in kernel.arg_names:
-                    if argument in SIZES:
-                        signature[argument] = "i32"
-                    elif argument in constants:
-                        signature[argument] = "constexpr"
-                    else:
-                        half = argument in ("x", "gradient")
-                        signature[argument] = f"*{map_type if half else 'fp32'}"
-                yield f"{name} {map_type} rank {rank}", kernel, signature, constants, WARPS[name]
 
 
 def ss2d(

@@ -11,9 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.norms import make_norm
 from sparx_nas.plan import BackbonePlan, StagePlan
+
+GROUPS = 4
+"""Channels attend to one another within contiguous groups of C // GROUPS."""
 
 
 def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> dict[str, nn.Module]:
@@ -42,13 +46,14 @@ def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> di
 def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tensor:
     """Return (B, D, H, W) for a stream x (B, C, H, W) and the maps of its context, in order.
 
-    The stream asks for channels of the context: attention among channels within groups of C // 4.
+    The stream asks for channels of the context: attention among channels, in groups.
     Where queries are as large as the map they replace the stream in what follows, as upstream.
     """
     maps = context[0] if len(context) == 1 else torch.cat(tuple(context), dim=1)
     key_source, value_source = op.d_proj(op.d_norm(maps)).chunk(2, dim=1)
     query, value = op.q(x), op.v(value_source)
-    read = _channel_attention(query, op.k(key_source), value)
+    group = value.shape[1] // GROUPS
+    read = channel_attention(query, op.k(key_source), value, group, backend=op.backend)
     stream = query if query.shape[2:] == x.shape[2:] else x
     mixed = op.in_proj(_shuffle(torch.cat([stream, read, value], dim=1)))
     return _pad_channels(mixed, inner)
@@ -73,18 +78,6 @@ def _reduction(channels: int, ratio: int) -> nn.Module:
 def _projection(channels: int) -> tuple[nn.Module, nn.Module]:
     """Return a 1x1 map and its BatchNorm."""
     return PointwiseConv2d(channels, channels, bias=False), nn.BatchNorm2d(channels)
-
-
-def _channel_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Mix the channels of value (B, C, H, W) by how query and key (B, C, H', W') agree.
-
-    softmax(Q K^T / sqrt(H' W')) V within each contiguous group of C // 4 channels.
-    """
-    group, positions = value.shape[1] // 4, query.shape[2] * query.shape[3]
-    q, k, v = (t.flatten(2).unflatten(1, (-1, group)) for t in (query, key, value))
-    weights = torch.softmax((q @ k.transpose(2, 3)) * positions**-0.5, dim=3)
-    mixed: Tensor = (weights @ v).reshape(value.shape)
-    return mixed
 
 
 def _shuffle(x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Time a training step of SparX-Mamba-T as published, and say where the time goes; prints JSON.
 
 `reference` is the official formulation: the step loop over four materialised directions. An older
-state of the package is timed by putting it first on PYTHONPATH. Logits are compared first.
+state of the package is timed by putting it first on PYTHONPATH. Logits are compared first. On a GPU
+`triton` fuses the aggregator's channel attention as well, `auto` leaves it to torch.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 
 import sparx_nas
 
-SIDES, BATCH, REPEATS, SLOW = (32, 64), 16, 5, 20.0
+SIDES = {"cpu": (32, 64), "cuda": (32, 64, 224)}
+BACKENDS = {"cpu": ("cpu", "torch", "reference"), "cuda": ("triton", "auto", "torch")}
+BATCH, REPEATS, SLOW = {"cpu": 16, "cuda": 128}, 5, 20.0
 TOLERANCE = 1e-3
 GROUPS = {
     "scan": ("ss2d", "_SS2D"),
@@ -39,13 +42,19 @@ def step(net, optimizer, x, target) -> None:
     optimizer.zero_grad()
     cross_entropy(net(x), target).backward()
     optimizer.step()
+    if x.is_cuda:
+        torch.cuda.synchronize()
 
 
 def shares(run) -> dict[str, float]:
     """Return the share of the operators' own time by group, the rest last."""
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+    cuda = torch.cuda.is_available()
+    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as profiled:
         run()
-    own = {e.key: e.self_cpu_time_total for e in profiled.key_averages()}
+    own = {
+        e.key: e.self_device_time_total if cuda else e.self_cpu_time_total
+        for e in profiled.key_averages()
+    }
     total, left, out = sum(own.values()), dict(own), {}
     for group, parts in GROUPS.items():
         hits = [key for key in left if any(part in key.lower() for part in map(str.lower, parts))]
@@ -53,13 +62,14 @@ def shares(run) -> dict[str, float]:
     return out | {"rest": round(sum(left.values()) / total, 3)}
 
 
-def measured(side: int, backend: str) -> dict:
+def measured(side: int, backend: str, device: str) -> dict:
     """Check and time one backend at one image size."""
     torch.manual_seed(1)
-    x, target = torch.randn(BATCH, 3, side, side), torch.randint(0, 1000, (BATCH,))
-    net = network(backend)
+    x = torch.randn(BATCH[device], 3, side, side, device=device)
+    target = torch.randint(0, 1000, (len(x),), device=device)
+    net = network(backend).to(device)
     with torch.no_grad():
-        expected = network("torch").eval()(x[:2])
+        expected = network("torch").to(device).eval()(x[:2])
         off = float((net.eval()(x[:2]) - expected).abs().max() / expected.std())
     assert off <= TOLERANCE, f"{backend}: wrong logits, {off}"
     net.train()
@@ -67,7 +77,7 @@ def measured(side: int, backend: str) -> dict:
     start = time.perf_counter()
     step(net, optimizer, x, target)
     first = time.perf_counter() - start
-    about = {"side": side, "batch": BATCH, "backend": backend, "difference": off}
+    about = {"side": side, "batch": len(x), "backend": backend, "difference": off}
     if first > SLOW:
         return about | {"n": 1, "median_ms": round(first * 1e3, 1)}
     timed = time_it(lambda: step(net, optimizer, x, target), repeats=REPEATS, warm_up=1)
@@ -77,11 +87,15 @@ def measured(side: int, backend: str) -> dict:
 def main() -> None:
     """Print the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backends", nargs="+", default=["cpu", "torch", "reference"])
+    parser.add_argument("--device", choices=tuple(SIDES), default="cpu")
+    parser.add_argument("--backends", nargs="+", help="default: all that the device has")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    report("network", [measured(side, name) for side in SIDES for name in args.backends])
+    backends = args.backends or BACKENDS[args.device]
+    found = [measured(s, name, args.device) for s in SIDES[args.device] for name in backends]
+    name = "cpu" if args.device == "cpu" else torch.cuda.get_device_name()
+    report("network", found, device=name)
 
 
 if __name__ == "__main__":
