@@ -29,9 +29,15 @@ def dominates(a: Point, b: Point) -> bool:
 def pareto_front(points: Sequence[Point]) -> list[int]:
     """Return the indices of the points that no other dominates, in the order given.
 
-    Equal points are all kept. O(n^2 d); n is at most a few thousand trials.
+    Equal points are all kept. O(n log n + n f d) for a front of f points: in sorted order a point
+    can only be dominated by one before it, and then by a member of the front.
     """
-    return [i for i, p in enumerate(points) if not any(dominates(q, p) for q in points)]
+    front: list[Point] = []
+    for point in sorted(set(points)):
+        if not any(dominates(better, point) for better in reversed(front)):
+            front.append(point)
+    kept = set(front)
+    return [i for i, point in enumerate(points) if point in kept]
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:

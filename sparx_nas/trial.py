@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from sparx_nas.architecture import Architecture
 
-TrialState = Literal["complete", "running", "failed", "infeasible", "duplicate", "interrupted"]
+TrialState = Literal[
+    "complete", "running", "failed", "infeasible", "duplicate", "interrupted", "untrained"
+]
+"""What became of a trial; "untrained" is a design that is looked at without a search."""
 Direction = Literal["max", "min"]
 
 
