@@ -10,6 +10,7 @@ from sparx_nas.errors import did_you_mean
 TOOLS = {
     "search": "search the wirings of a space and keep the Pareto front",
     "doctor": "say what this machine has, which kernels are used, and check them",
+    "importance": "say which aggregated edges of a trained trial matter",
 }
 """What each tool does, by its package below `sparx_nas`."""
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     """List the tools."""
-    lines = [f"  {name:<10}{does}" for name, does in TOOLS.items()]
+    lines = [f"  {name:<12}{does}" for name, does in TOOLS.items()]
     head = ["usage: sparx-nas [-h] [--version] COMMAND …", "", sparx_nas.__doc__.splitlines()[0]]
     more = "sparx-nas COMMAND --help lists the options of a command."
     return "\n".join([*head, "", *lines, "", more]) + "\n"

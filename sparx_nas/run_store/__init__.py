@@ -11,7 +11,7 @@ from sparx_nas.run_store.curves import (
     log_test,
     read_curves,
 )
-from sparx_nas.run_store.derived import write_derived
+from sparx_nas.run_store.derived import trials_table, write_derived
 from sparx_nas.run_store.environment import environment, masked
 from sparx_nas.run_store.folder import (
     create_folder,
@@ -22,6 +22,11 @@ from sparx_nas.run_store.folder import (
     storage_of,
     study_name,
     write_config,
+)
+from sparx_nas.run_store.importance import (
+    importance_path,
+    read_importance,
+    write_importance,
 )
 from sparx_nas.run_store.load import load_run
 from sparx_nas.run_store.records import Unfinished, pareto_of, records, unfinished
@@ -51,6 +56,7 @@ __all__ = [
     "environment",
     "fail",
     "has_study",
+    "importance_path",
     "is_alive",
     "load_run",
     "log_end",
@@ -65,15 +71,18 @@ __all__ = [
     "read_config",
     "read_curves",
     "read_env",
+    "read_importance",
     "read_space_text",
     "read_status",
     "records",
     "storage_of",
     "study_name",
+    "trials_table",
     "unfinished",
     "weights_path",
     "write_best",
     "write_config",
     "write_derived",
+    "write_importance",
     "write_status",
 ]

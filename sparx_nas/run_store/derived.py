@@ -35,7 +35,7 @@ def write_derived(path: Path, run: Run) -> None:
     for name, trial in {_file_name(trial): trial for trial in run.trials}.items():
         if name not in there:
             trial.architecture.save(folder / name)
-    replace_text(path / TRIALS, _table(run))
+    replace_text(path / TRIALS, trials_table(run))
     replace_text(path / PARETO, json.dumps(_front(run), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -53,7 +53,7 @@ def columns(objectives: Sequence[Objective]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _table(run: Run) -> str:
+def trials_table(run: Run) -> str:
     """Write all trials as comma-separated values; what is unknown is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns(run.objectives), restval="", lineterminator="\n")
