@@ -37,7 +37,7 @@ def exit_code(command: Callable[[], int], *, verbose: bool) -> int:
         _trace(verbose)
         sys.stderr.write(f"error: {type(error).__name__}: {error}  [E-BUG]\n")
         if not verbose:
-            sys.stderr.write("hint: search.log in the run says more; -v shows where it happened\n")
+            sys.stderr.write("hint: -v shows where it happened, as search.log does\n")
         return BUG
     return code
 

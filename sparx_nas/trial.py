@@ -74,6 +74,16 @@ class Epoch:
     images_per_s: float
 
 
+def name_of(number: int) -> str:
+    """Return what people call the trial of a number: `trial 17`; guests have negative ones."""
+    return f"guest {-number}" if number < 0 else f"trial {number}"
+
+
+def mark_of(number: int) -> str:
+    """Return the same where there is little room: `#17`, or `g1`."""
+    return f"g{-number}" if number < 0 else f"#{number}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """One trial of a run, finished or not.
@@ -82,7 +92,12 @@ class TrialRecord:
     the target's cost and `proxy_cost` that of the network which was trained (fields as
     `CostEstimate.to_dict`). `baseline` is the name of the baseline it is, or "". `feasible` is
     False when a limit is broken; `violations` says which, as sentences. `test_top1` is there for
-    front members of a finished run, with its 95 % interval.
+    front members of a finished run, with its 95 % interval. `source` is "viewer" for a design that
+    a person handed to the search.
+
+    A trial with a negative number is a guest: its design is none that the run's space can express.
+    It is trained as the others are and may stand on the front, but the sampler does not learn from
+    it, and it does not count towards the trials that were asked for.
     """
 
     number: int
@@ -103,6 +118,22 @@ class TrialRecord:
     duplicate_of: int | None = None
     test_top1: float | None = None
     test_interval: tuple[float, float] | None = None
+    source: str = ""
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is a design that the run's space cannot express; its number is negative."""
+        return self.number < 0
+
+    @property
+    def name(self) -> str:
+        """What people call it: `trial 17`, or `guest 1`."""
+        return name_of(self.number)
+
+    @property
+    def mark(self) -> str:
+        """Its name where there is little room: `#17`, or `g1`."""
+        return mark_of(self.number)
 
 
 @dataclass(frozen=True, kw_only=True)

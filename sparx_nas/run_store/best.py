@@ -100,7 +100,7 @@ def _data_arguments(path: Path, run: Run) -> dict[str, int]:
 
 def _readme(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> str:
     """Write what the design is, why it was chosen, how good it is, and how to use it."""
-    what = f"the baseline `{trial.baseline}`" if trial.baseline else "found by the search"
+    what = f"the baseline `{trial.baseline}`" if trial.baseline else _origin(trial)
     arguments = ", ".join(f"{key}={value}" for key, value in _data_arguments(path, run).items())
     as_trained = f"`python {SNIPPET}` builds the network as it was trained. "
     if with_weights:
@@ -112,7 +112,7 @@ def _readme(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> 
         as_trained += "Its weights were not kept (`--keep-weights`)."
     return f"""# The design to use from `{run.name}`
 
-Trial {trial.number}, {what}; architecture `{trial.architecture.id}`.
+{trial.name.capitalize()}, {what}; architecture `{trial.architecture.id}`.
 
 {fill(_rule(run, trial), WRAP, break_on_hyphens=False)}
 
@@ -135,6 +135,13 @@ model = sparx_nas.build(architecture, {arguments})
 
 {fill(as_trained, WRAP, break_on_hyphens=False)}
 """
+
+
+def _origin(trial: TrialRecord) -> str:
+    """Say who proposed a design that is no baseline."""
+    if trial.guest:
+        return "handed to the search by a person; its space cannot express it"
+    return "handed to the search by a person" if trial.source else "found by the search"
 
 
 def _training(trial: TrialRecord) -> str:

@@ -19,7 +19,7 @@ ARCHITECTURES = "archs"
 COSTS = ("params", "macs", "activation_bytes", "published_flops")
 PROXY_COSTS = ("params", "macs")
 WIRING = ("density", "in_degree", "span", "ganglion_share", "ganglia")
-TRAINING = ("epochs", "seconds", "images_per_s", "device", "seed", "error")
+TRAINING = ("epochs", "seconds", "images_per_s", "device", "seed", "source", "error")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -84,6 +84,7 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
         "images_per_s": sum(rates) / len(rates) if rates else None,
         "device": trial.device,
         "seed": trial.fidelity.seed if trial.fidelity else None,
+        "source": trial.source,
         "error": trial.error,
     }
 

@@ -13,17 +13,20 @@ from sparx_nas.errors import RunError
 from sparx_nas.run_store.curves import CURVES, read_curves
 from sparx_nas.run_store.environment import masked
 from sparx_nas.run_store.folder import read_config, read_env, storage_of, study_name
+from sparx_nas.run_store.guests import guests_name
 from sparx_nas.run_store.records import pareto_of, records
 from sparx_nas.run_store.status import read_status
 from sparx_nas.run_store.study import connect, disconnect, has_study
 from sparx_nas.trial import Objective, Run, TrialRecord
 
 
-def load_run(path: str | Path, *, study: optuna.Study | None = None) -> Run:
+def load_run(
+    path: str | Path, *, study: optuna.Study | None = None, guests: optuna.Study | None = None
+) -> Run:
     """Read a run: while it is running, after a kill, or finished. Nothing is written.
 
-    Who has the run's study open passes it, for it remembers the trials it has read; else all of
-    them are read anew, some milliseconds each.
+    Who has the run's study open passes it, and that of its guests, for a study remembers the
+    trials it has read; else all of them are read anew, about a millisecond each.
 
     Everything comes from the study and the curves, nothing from files derived of them. Trials that
     nobody trains any more are `interrupted`.
@@ -38,7 +41,7 @@ def load_run(path: str | Path, *, study: optuna.Study | None = None) -> Run:
     if study is None:
         trials = _trials(folder, config, objectives)
     else:
-        trials = records(study, folder / CURVES, objectives)
+        trials = records(study, folder / CURVES, objectives, guests)
     if status["state"] != "running":
         trials = tuple(
             replace(t, state="interrupted") if t.state == "running" else t for t in trials
@@ -66,7 +69,10 @@ def _trials(
             raise RunError(f"{folder}: its study '{name}' is not in {masked(storage)} any more")
         return ()
     with _reading(name, storage) as study:
-        return records(study, folder / CURVES, objectives)
+        if not has_study(guests_name(name), storage):
+            return records(study, folder / CURVES, objectives)
+        with _reading(guests_name(name), storage) as guests:
+            return records(study, folder / CURVES, objectives, guests)
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.pareto import minimised, pareto_front
 from sparx_nas.quantities import wilson
 from sparx_nas.run_store.curves import Curve, End, read_curves
+from sparx_nas.run_store.guests import turned
 from sparx_nas.run_store.study import finish_decided
 from sparx_nas.trial import Fidelity, Objective, TrialRecord, TrialState
 
-ARCHITECTURES_KEPT = 4096
+ARCHITECTURES_KEPT = 16_384
 STATES: Mapping[OptunaState, TrialState] = {
     OptunaState.COMPLETE: "complete",
     OptunaState.RUNNING: "running",
@@ -40,16 +41,22 @@ class Unfinished:
 
 
 def records(
-    study: optuna.Study, curves_path: Path, objectives: Sequence[Objective]
+    study: optuna.Study,
+    curves_path: Path,
+    objectives: Sequence[Objective],
+    guests: optuna.Study | None = None,
 ) -> tuple[TrialRecord, ...]:
-    """Return the trials of a study by number; those not begun yet are left out.
+    """Return the trials of a study by number, then the guests; those not begun yet are left out.
 
     Raises: RunError if the curves cannot be read.
     """
     curves = read_curves(curves_path)
+    numbered = [(trial.number, trial) for trial in study.get_trials(deepcopy=False)]
+    if guests is not None:
+        numbered += [(turned(t.number), t) for t in guests.get_trials(deepcopy=False)]
     return tuple(
-        _record(trial, curves.get(trial.number, Curve()), objectives)
-        for trial in study.get_trials(deepcopy=False)
+        _record(number, trial, curves.get(number, Curve()), objectives)
+        for number, trial in numbered
         if trial.state != OptunaState.WAITING and "architecture" in trial.user_attrs
     )
 
@@ -64,8 +71,8 @@ def pareto_of(
     return tuple(able[i] for i in front)
 
 
-def unfinished(study: optuna.Study, curves_path: Path) -> Unfinished:
-    """Return what a kill left running, for a driver that takes over.
+def unfinished(study: optuna.Study, curves_path: Path, *, of_guests: bool = False) -> Unfinished:
+    """Return what a kill left running, for a driver that takes over; numbers are the run's.
 
     Trials whose failure or pruning is recorded and was not told are told first, and not listed.
 
@@ -76,22 +83,25 @@ def unfinished(study: optuna.Study, curves_path: Path) -> Unfinished:
     ended: list[End] = []
     again: list[int] = []
     for trial in study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
-        end = curves.get(trial.number, Curve()).end
+        number = turned(trial.number) if of_guests else trial.number
+        end = curves.get(number, Curve()).end
         if end is None:
-            again.append(trial.number)
+            again.append(number)
         else:
             ended.append(end)
     return Unfinished(tuple(ended), tuple(again))
 
 
-def _record(trial: FrozenTrial, curve: Curve, objectives: Sequence[Objective]) -> TrialRecord:
+def _record(
+    number: int, trial: FrozenTrial, curve: Curve, objectives: Sequence[Objective]
+) -> TrialRecord:
     """Join what the study and the curves know of a trial."""
     said = trial.user_attrs
     state: TrialState = STATES.get(trial.state) or said["state"]
     names = [objective.name for objective in objectives]
     done = state == "complete"
     return TrialRecord(
-        number=trial.number,
+        number=number,
         architecture=_architecture(json.dumps(said["architecture"])),
         state=state,
         baseline=said["baseline"],
@@ -109,6 +119,7 @@ def _record(trial: FrozenTrial, curve: Curve, objectives: Sequence[Objective]) -
         duplicate_of=said.get("duplicate_of"),
         test_top1=curve.test[0] / curve.test[1] if curve.test else None,
         test_interval=wilson(*curve.test) if curve.test else None,
+        source=said.get("source", ""),
     )
 
 

@@ -31,6 +31,11 @@ DIRECTIONS: Mapping[StudyDirection, Direction] = {
     StudyDirection.MAXIMIZE: "max",
     StudyDirection.MINIMIZE: "min",
 }
+HAS_STUDY = "SELECT 1 FROM studies WHERE study_name = ?"
+HAS_WAITING = (
+    "SELECT 1 FROM trials JOIN studies USING (study_id) "
+    "WHERE study_name = ? AND state = 'WAITING' LIMIT 1"
+)
 ERROR_CHARS = 8000
 """How much of a failure's message is kept: databases limit a value, and its end says most."""
 
@@ -86,7 +91,7 @@ def has_study(name: str, storage: str) -> bool:
     """
     file = _sqlite_file(storage)
     if file is not None:
-        return file.exists() and _has_row(file, name)
+        return file.exists() and _finds(file, HAS_STUDY, name)
     backend = connect(storage)
     try:
         backend.get_study_id_from_name(name)
@@ -95,6 +100,17 @@ def has_study(name: str, storage: str) -> bool:
     finally:
         disconnect(backend)
     return True
+
+
+def may_wait(name: str, storage: str) -> bool:
+    """Tell whether trials of a study may wait; False is certain, and quick for a SQLite file.
+
+    Raises: StorageError if the database cannot be reached.
+    """
+    file = _sqlite_file(storage)
+    if file is not None:
+        return file.exists() and _finds(file, HAS_WAITING, name)
+    return has_study(name, storage)
 
 
 def connect(storage: str) -> RDBStorage:
@@ -259,8 +275,8 @@ def _sqlite_file(storage: str) -> Path | None:
     return Path(url.database or "") if is_file else None
 
 
-def _has_row(file: Path, name: str) -> bool:
-    """Tell whether a SQLite file holds a study, without Optuna.
+def _finds(file: Path, query: str, name: str) -> bool:
+    """Tell whether a query finds anything of a study in a SQLite file, without Optuna.
 
     Optuna makes missing tables when it opens a file, and two processes that do so at once, a
     search and its viewer, break each other. A study's row is written after all tables.
@@ -268,7 +284,6 @@ def _has_row(file: Path, name: str) -> bool:
     uri = f"{file.resolve().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT_S)) as connection:
-            query = "SELECT 1 FROM studies WHERE study_name = ?"
             return connection.execute(query, (name,)).fetchone() is not None
     except sqlite3.DatabaseError as cause:
         if "no such table" in str(cause):

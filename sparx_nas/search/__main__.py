@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparx_nas.errors import RunError
-from sparx_nas.search.options import Given, Options, command_line, read_options
 from sparx_nas.prompt import error_text, exit_code
+from sparx_nas.search.options import Given, Options, command_line, read_options
 
 if TYPE_CHECKING:
     from sparx_nas.space import SearchSpace

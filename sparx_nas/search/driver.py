@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,7 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
     """Train what is missing, score the front, write everything; return the run and its state."""
     s, name = search.settings, f"sparx-{uuid.uuid4().hex[:8]}"
     mailbox: Any = ray.remote(Mailbox).options(name=name, num_cpus=0).remote()
+    proposals = _proposals(search, study)
     ledger = Ledger(
         path=search.path,
         study=study,
@@ -163,8 +165,8 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
         target_cost=lambda architecture: search.space.cost(architecture).to_dict(),
         proxy_cost=search.proxy_cost,
         take_weights=lambda number: ray.get(mailbox.take.remote(number)),
+        guests=lambda: proposals.guests,
     )
-    proposals = Proposals(study, search.space, limits=s.constraints, fidelity=search.fidelity)
     _take_up(search, study, proposals)
     ledger.reload()
     deadline = time.monotonic() + s.time_budget_s if s.time_budget_s else float("inf")
@@ -189,13 +191,39 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
     return ledger.write(state), state
 
 
+def _proposals(search: Search, study: optuna.Study) -> Proposals:
+    """Return what decides which candidate is next."""
+    return Proposals(
+        study,
+        search.space,
+        limits=search.settings.constraints,
+        fidelity=search.fidelity,
+        open_guests=partial(_open_guests, search),
+    )
+
+
 def _take_up(search: Search, study: optuna.Study, proposals: Proposals) -> None:
     """Bring a study that a kill may have left in any state to where trials can go on."""
-    left = run_store.unfinished(study, search.path / run_store.CURVES)
+    curves, objectives = search.path / run_store.CURVES, search.settings.objectives
+    left = run_store.unfinished(study, curves)
     for end in left.ended:
-        tell(study, end, search.settings.objectives)
-    proposals.restore(left.again)
+        tell(study, end.number, end, objectives)
+    again = left.again
+    guests = _open_guests(search)
+    if guests is not None:
+        their = run_store.unfinished(guests, curves, of_guests=True)
+        for end in their.ended:
+            tell(guests, run_store.turned(end.number), end, objectives)
+        again = (*their.again, *again)
+    proposals.restore(again)
     proposals.enqueue_baselines()
+
+
+def _open_guests(search: Search) -> optuna.Study | None:
+    """Open the study of the run's guests; None while it has none."""
+    storage = search.settings.storage or run_store.default_storage(search.path)
+    name = run_store.study_name(search.path)
+    return run_store.open_guests(name, storage, search.settings.objectives)
 
 
 def _score_front(search: Search, ledger: Ledger) -> None:
@@ -223,6 +251,8 @@ def _close(run: Run, state: str, path: Path, view: View, stop: Stop) -> int:
     """
     for line in summary_lines(run, path):
         view.message(line)
+    if left := len(run_store.waiting(path)):
+        view.message(f"Handed in and not trained yet: {left}; --resume {path} trains what waits.")
     if stop.reason == "failures":
         raise FailureLimitError(
             "more trials failed than --max-failures allows",

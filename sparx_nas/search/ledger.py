@@ -18,7 +18,7 @@ from sparx_nas.search.progress import Progress, Running, View
 from sparx_nas.search.proposals import Proposal
 from sparx_nas.search.settings import Settings
 from sparx_nas.search.wording import what_it_is
-from sparx_nas.trial import Epoch, Objective, Run, TrialRecord
+from sparx_nas.trial import Epoch, Objective, Run, TrialRecord, name_of
 from sparx_nas.viewer.report import report_html
 
 LOG = logging.getLogger(__name__)
@@ -26,10 +26,11 @@ LOG = logging.getLogger(__name__)
 
 @dataclass
 class Counts:
-    """What has ended so far; `trained` leaves baselines out."""
+    """What has ended so far; `trained` leaves baselines and guests out."""
 
     trained: int = 0
     baselines: int = 0
+    guests: int = 0
     failed: int = 0
 
 
@@ -38,7 +39,8 @@ class Ledger:
     """Writes what happens and tells the view.
 
     `baselines` are the names the space has, `target_cost` and `proxy_cost` count a candidate in
-    full and as it is trained, `take_weights` fetches those of a trial that just ended.
+    full and as it is trained, `take_weights` fetches those of a trial that just ended, `guests`
+    is their study once there is one. Guests count neither as trained nor towards what was asked.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Ledger:
     target_cost: Callable[[Architecture], Mapping[str, Any]]
     proxy_cost: Callable[[Architecture], Mapping[str, Any]]
     take_weights: Callable[[int], bytes | None]
+    guests: Callable[[], optuna.Study | None] = lambda: None
     started: float = field(default_factory=time.monotonic)
     counts: Counts = field(default_factory=Counts)
     open: dict[int, Running] = field(default_factory=dict)
@@ -65,14 +68,14 @@ class Ledger:
 
     def reload(self) -> None:
         """Read the run again and count what has ended."""
-        self.run: Run = run_store.load_run(self.path, study=self.study)
+        self.run: Run = run_store.load_run(self.path, study=self.study, guests=self.guests())
         self.counts = Counts()
         for trial in self.run.trials:
             self._count(trial)
 
     def wants_more(self) -> bool:
         """Tell whether another trial has to start; one that failed is replaced by another."""
-        candidates = sum(not self.proposals[number].baseline for number in self.open)
+        candidates = sum(not self.proposals[n].baseline for n in self.open if n >= 0)
         missing = self.settings.trials - self.counts.trained - candidates
         return missing > 0 or self._baselines_missing() > 0
 
@@ -92,7 +95,7 @@ class Ledger:
             top1=(),
         )
         run_store.log_start(self.path / run_store.CURVES, number)
-        LOG.info("trial %d started: %s", number, label(proposal))
+        LOG.info("%s started: %s", name_of(number), label(proposal))
         self.metrics.trial(number, label(proposal), state="running")
         self.view.update(self.progress())
 
@@ -124,31 +127,33 @@ class Ledger:
             proxy_cost=self.proxy_cost(proposal.architecture),
         )
         run_store.log_end(self.path / run_store.CURVES, end)
-        tell(self.study, end, self.settings.objectives)
-        LOG.info("trial %d complete: %s in %.1f s", number, objectives, end.seconds)
+        tell(*self._place(number), end, self.settings.objectives)
+        LOG.info("%s complete: %s in %.1f s", name_of(number), objectives, end.seconds)
         self._ended(number)
 
     def fail(self, number: int, reason: str, trace: str) -> None:
         """Book a trial that failed; it is never told as complete."""
-        LOG.error("trial %d failed: %s\n%s", number, reason, trace)
-        run_store.fail(self.study, number, reason)
+        LOG.error("%s failed: %s\n%s", name_of(number), reason, trace)
+        run_store.fail(*self._place(number), reason)
         self.failures += 1
         self._ended(number)
 
     def interrupted(self, number: int) -> None:
         """Leave a trial that was stopped half way open, to be run again on resume."""
-        LOG.info("trial %d was interrupted", number)
+        LOG.info("%s was interrupted", name_of(number))
         self.open.pop(number, None)
 
     def progress(self) -> Progress:
         """Say where the search stands."""
         states = [trial.state for trial in self.run.trials]
         left = self.settings.trials - self.counts.trained + self._baselines_missing()
+        left += sum(number < 0 for number in self.open)
         pace = sum(self.durations) / len(self.durations) if self.durations else None
         return Progress(
             trained=self.counts.trained,
             asked=self.settings.trials,
             baselines=self.counts.baselines,
+            guests=self.counts.guests,
             running=tuple(self.open.values()),
             failed=self.counts.failed,
             duplicates=states.count("duplicate"),
@@ -194,8 +199,17 @@ class Ledger:
         """Add a trial to what has ended."""
         if trial.state == "complete":
             self.counts.baselines += bool(trial.baseline)
-            self.counts.trained += not trial.baseline
+            self.counts.guests += trial.guest
+            self.counts.trained += not trial.baseline and not trial.guest
         self.counts.failed += trial.state == "failed"
+
+    def _place(self, number: int) -> tuple[optuna.Study, int]:
+        """Return the study a trial is in, and its number there."""
+        if number >= 0:
+            return self.study, number
+        guests = self.guests()
+        assert guests is not None, "a guest has a study"
+        return guests, run_store.turned(number)
 
     def _baselines_missing(self) -> int:
         """Return how many baselines have neither ended nor begun."""
@@ -208,11 +222,13 @@ class Ledger:
         return max(0.0, (left - 0.5 * len(self.open)) * pace / self.concurrency)
 
 
-def tell(study: optuna.Study, end: run_store.End, objectives: Sequence[Objective]) -> None:
-    """Tell the study what an end record says."""
+def tell(
+    study: optuna.Study, number: int, end: run_store.End, objectives: Sequence[Objective]
+) -> None:
+    """Tell a study what an end record says of the trial with this number in it."""
     run_store.complete(
         study,
-        end.number,
+        number,
         values=[end.objectives[o.name] for o in objectives],
         seconds=end.seconds,
         device=end.device,

@@ -94,7 +94,7 @@ def trial_heads(settings: Settings) -> str:
 
 def trial_line(trial: TrialRecord, progress: Progress) -> str:
     """Write an ended trial on one line: number, values, what it is, time, what is left."""
-    number = f"#{trial.number}".ljust(5)
+    number = trial.mark.ljust(5)
     if trial.state != "complete":
         what = what_it_is(trial.architecture, trial.baseline)
         return clipped(f"  {number} {what}, {reason(trial)}")

@@ -27,7 +27,7 @@ from sparx_nas.search.wording import (
     sparkline,
     what_it_is,
 )
-from sparx_nas.trial import TrialRecord
+from sparx_nas.trial import TrialRecord, mark_of
 
 FRONT_ROWS, RUNNING_ROWS = 10, 8
 REPAINTS_PER_S = 4
@@ -71,7 +71,7 @@ class RichView:
         """Take in a trial that ended; a failure stays as a line."""
         self.update(progress)
         if trial.state not in ("complete", "infeasible", "duplicate"):
-            self.message(clipped(f"#{trial.number} {reason(trial)}", self.console.width))
+            self.message(clipped(f"{trial.mark} {reason(trial)}", self.console.width))
 
     def close(self) -> None:
         """Paint a last time and give the cursor back."""
@@ -126,7 +126,7 @@ def front_table(progress: Progress) -> Table:
         star = BEST if best and trial.number == best.number else ""
         what = what_it_is(trial.architecture, trial.baseline)
         style = "cyan" if trial.baseline else ""
-        table.add_row(f"#{trial.number}", Text(star, style="yellow"), *cells, what, style=style)
+        table.add_row(trial.mark, Text(star, style="yellow"), *cells, what, style=style)
     return table
 
 
@@ -142,7 +142,7 @@ def running_table(running: Sequence[Running]) -> Table:
         last = amount("top1", trial.top1[-1] if trial.top1 else None)
         epoch = f"epoch {trial.epoch}/{trial.epochs}"
         line = Text(sparkline(trial.top1), style="green")
-        table.add_row(f"#{trial.number}", epoch, last, line, trial.label)
+        table.add_row(mark_of(trial.number), epoch, last, line, trial.label)
     if len(running) > RUNNING_ROWS:
         table.add_row("", f"and {len(running) - RUNNING_ROWS} more", "", "", "")
     return table

@@ -41,8 +41,10 @@ def nothing_left(path: Path, settings: Settings) -> bool:
     if not run_store.has_study(run_store.study_name(path), storage):
         return False
     run = run_store.load_run(path)
-    trained = sum(t.state == "complete" and not t.baseline for t in run.trials)
-    if run.status.get("state") != "finished" or trained < settings.trials:
+    own = [t for t in run.trials if t.state == "complete" and not t.baseline and not t.guest]
+    if run.status.get("state") != "finished" or len(own) < settings.trials:
+        return False
+    if run_store.waiting(path):
         return False
     view = make_view("plain", settings=settings, path=path, dashboard_lines=[])
     for line in (

@@ -22,9 +22,9 @@ class Running:
 class Progress:
     """Where a search stands.
 
-    `trained` counts distinct architectures trained to the end besides baselines, `asked` how many
-    were asked for; `unique` all distinct ones seen. `eta_s` is None until a trial has ended;
-    `hypervolume` is that of the front within the box of all complete trials, in [0, 1].
+    `trained` counts distinct architectures trained to the end besides baselines and `guests`,
+    `asked` how many were asked for; `unique` all distinct ones seen. `eta_s` is None until a trial
+    has ended; `hypervolume` is that of the front within the box of all complete trials, in [0, 1].
     """
 
     trained: int
@@ -40,6 +40,7 @@ class Progress:
     objectives: Sequence[Objective]
     front: Sequence[TrialRecord]
     hypervolume: float
+    guests: int = 0
 
 
 class View(Protocol):

@@ -1,6 +1,7 @@
 """Which candidate is trained next: baselines first, nothing twice, nothing over a limit."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ from optuna.trial import TrialState
 
 from sparx_nas import run_store
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import NoFeasibleError
+from sparx_nas.errors import ArchitectureError, NoFeasibleError, SpaceError
 from sparx_nas.search.sampler import distributions
 from sparx_nas.space import SearchSpace
-from sparx_nas.trial import Fidelity
+from sparx_nas.trial import Fidelity, name_of
 
+LOG = logging.getLogger(__name__)
 PATIENCE = 60
 """Proposals in a row that lead to no new architecture before the space is walked instead."""
 WALK = 2_000
@@ -23,7 +25,7 @@ WALK = 2_000
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to be trained: its number in the study, and what it is."""
+    """A trial to be trained: its number in the run, negative for guests, and what it is."""
 
     number: int
     architecture: Architecture
@@ -37,7 +39,8 @@ class Proposals:
 
     Duplicates are pruned with a reference to the first of their kind; candidates over a limit are
     pruned with the violation as a constraint, before any training. Baselines are trained whatever
-    they cost.
+    they cost. What a person queued comes before what the sampler proposes, and guests, which the
+    space cannot express and which have a study of their own (`open_guests`), before that.
     """
 
     def __init__(
@@ -47,8 +50,11 @@ class Proposals:
         *,
         limits: Mapping[str, float],
         fidelity: Fidelity,
+        open_guests: Callable[[], optuna.Study | None] = lambda: None,
     ) -> None:
         self.study, self.space, self.limits, self.fidelity = study, space, limits, fidelity
+        self.open_guests = open_guests
+        self.guests: optuna.Study | None = None
         self.genes: dict[str, BaseDistribution] = distributions(space)
         self.baselines = {a.id: name for name, a in space.baselines.items()}
         self.seen: dict[str, int] = {}
@@ -60,7 +66,7 @@ class Proposals:
         there: set[str] = set()
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == TrialState.WAITING:
-                there.add(self.space.decode(trial.system_attrs["fixed_params"]).id)
+                there |= self._queued_id(trial)
             elif trial.state in (TrialState.COMPLETE, TrialState.RUNNING):
                 there.add(trial.user_attrs.get("architecture_id", ""))
         for name, architecture in self.space.baselines.items():
@@ -69,8 +75,15 @@ class Proposals:
             if architecture.id not in there:
                 self.study.enqueue_trial(dict(genes))
 
+    def _queued_id(self, trial: optuna.trial.FrozenTrial) -> set[str]:
+        """Return the id of what waits in the study; none for what is no choice of the space."""
+        try:
+            return {self.space.decode(trial.system_attrs.get("fixed_params", {})).id}
+        except SpaceError:
+            return set()
+
     def restore(self, interrupted: Sequence[int]) -> None:
-        """Take up a study: what was seen, and which trials have to be run again.
+        """Take up a study: what was seen, and which trials have to be run again; guests first.
 
         A kill may have come before a trial had all its genes, or between the verdict that it is a
         duplicate and its end, so every interrupted trial is decided anew, in order.
@@ -80,23 +93,56 @@ class Proposals:
             decided = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
             if decided and "duplicate_of" not in trial.user_attrs:
                 self.seen[trial.user_attrs["architecture_id"]] = trial.number
+        self.guests = self.open_guests()
+        guests = self.guests.get_trials(deepcopy=False) if self.guests else []
+        for guest in guests:
+            decided = guest.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            if decided and "duplicate_of" not in guest.user_attrs:
+                self.seen[guest.user_attrs["architecture_id"]] = run_store.turned(guest.number)
         for number in interrupted:
-            reopened = optuna.trial.Trial(self.study, trials[number]._trial_id)
-            for name, distribution in self.genes.items():
-                reopened._suggest(name, distribution)
-            proposal = self._judge(reopened)
+            own = trials[number] if number >= 0 else guests[run_store.turned(number)]
+            study = self.study if number >= 0 else self.guests
+            assert study is not None, "an interrupted guest has a study"
+            proposal = self._decide(optuna.trial.Trial(study, own._trial_id), number)
             if proposal is not None:
                 self.again.append(proposal)
 
-    def next(self) -> Proposal | None:
-        """Return the next trial to train, or None if the space has nothing new.
+    def waiting(self) -> int:
+        """Count what is queued, baselines among it, and not taken yet."""
+        if self.guests is None and run_store.has_guests(self.study):
+            self.guests = self.open_guests()
+        return _queue_length(self.study) + _queue_length(self.guests)
+
+    def next(self, *, sampled: bool = True) -> Proposal | None:
+        """Return the next trial to train, or None if there is nothing new.
+
+        Without `sampled` it is one that was queued, or one to be run again.
 
         Raises: NoFeasibleError if a walk through the space finds nothing within the limits.
         """
         if self.again:
             return self.again.pop(0)
+        proposal = self._queued()
+        return self._sampled() if proposal is None and sampled else proposal
+
+    def _queued(self) -> Proposal | None:
+        """Take what is queued, guests first, until one is worth training."""
+        while self.waiting():
+            if self.guests is not None and _queue_length(self.guests):
+                trial = self.guests.ask()
+                proposal = self._decide(trial, run_store.turned(trial.number))
+            else:
+                trial = self.study.ask()
+                proposal = self._decide(trial, trial.number)
+            if proposal is not None:
+                return proposal
+        return None
+
+    def _sampled(self) -> Proposal | None:
+        """Ask the sampler until something is new, then walk through the space."""
         for _ in range(PATIENCE):
-            proposal = self._judge(self.study.ask(self.genes))
+            trial = self.study.ask()
+            proposal = self._decide(trial, trial.number)
             if proposal is not None:
                 return proposal
         untried = self._untried()
@@ -104,11 +150,39 @@ class Proposals:
             self.exhausted = True
             return None
         self.study.enqueue_trial(dict(untried))
-        return self._judge(self.study.ask(self.genes))
+        return self._queued()
 
-    def _judge(self, trial: optuna.Trial) -> Proposal | None:
-        """Decide whether a proposal is trained; tell the study if it is not."""
-        architecture = self.space.decode(trial.params)
+    def _decide(self, trial: optuna.Trial, number: int) -> Proposal | None:
+        """Decide whether a trial is trained; one that was queued as no design fails.
+
+        `number` is that of the run, which is negative for guests.
+        """
+        try:
+            architecture = self._drawn(trial) if number >= 0 else run_store.guest_of(trial)
+        except (ArchitectureError, SpaceError) as error:
+            LOG.warning("%s was queued, and is no design: %s", name_of(number), error)
+            run_store.fail(trial.study, trial.number, f"queued, and is no design: {error}")
+            return None
+        return self._judge(trial, number, architecture)
+
+    def _drawn(self, trial: optuna.Trial) -> Architecture:
+        """Give a trial its genes and return what they mean.
+
+        Raises: SpaceError if it was queued with a value that is no choice of the space.
+        """
+        try:
+            for name, distribution in self.genes.items():
+                trial._suggest(name, distribution)
+        except ValueError as error:
+            if "fixed_params" not in trial.storage.get_trial(trial._trial_id).system_attrs:
+                raise
+            raise SpaceError(str(error)) from error
+        return self.space.decode(trial.params)
+
+    def _judge(
+        self, trial: optuna.Trial, number: int, architecture: Architecture
+    ) -> Proposal | None:
+        """Record what a trial is; tell its study if it is not trained."""
         first = self.seen.get(architecture.id)
         baseline = self.baselines.get(architecture.id, "") if first is None else ""
         cost = self.space.cost(architecture).to_dict()
@@ -129,13 +203,13 @@ class Proposals:
             fidelity=self.fidelity,
         )
         if first is not None:
-            run_store.prune(self.study, trial.number, state="duplicate", duplicate_of=first)
+            run_store.prune(trial.study, trial.number, state="duplicate", duplicate_of=first)
             return None
-        self.seen[architecture.id] = trial.number
+        self.seen[architecture.id] = number
         if excess and not baseline:
-            run_store.prune(self.study, trial.number, state="infeasible")
+            run_store.prune(trial.study, trial.number, state="infeasible")
             return None
-        return Proposal(trial.number, architecture, baseline)
+        return Proposal(number, architecture, baseline)
 
     def _untried(self) -> Mapping[str, Any] | None:
         """Return the genes of an architecture within the limits that was not tried yet."""
@@ -157,6 +231,11 @@ class Proposals:
                 hint="raise the limit; --explain prints the range of the space",
             )
         return None
+
+
+def _queue_length(study: optuna.Study | None) -> int:
+    """Count the trials of a study that wait."""
+    return len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))) if study else 0
 
 
 def violations(cost: Mapping[str, Any], limits: Mapping[str, float]) -> tuple[str, ...]:

@@ -54,8 +54,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         """Return the next candidate if one is wanted, in time, and there."""
         late = time.monotonic() > self.deadline
         with self._caught():
-            if not (late or self.stop.asked) and self.ledger.wants_more():
-                proposal = self.proposals.next()
+            if late or self.stop.asked:
+                return None
+            wanted = self.ledger.wants_more()
+            if wanted or self.proposals.waiting():
+                proposal = self.proposals.next(sampled=wanted)
                 if proposal is not None:
                     self.ledger.start(proposal)
                 return proposal

@@ -17,12 +17,13 @@ from sparx_nas.search.wording import (
     reason,
     what_it_is,
 )
-from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.trial import Run, TrialRecord, mark_of
 from sparx_nas.viewer import facts
 
 COUNTED = {
     "trained": "trained",
     "baseline": "baselines",
+    "guest": "guests",
     "duplicate": "duplicates",
     "infeasible": "over a limit",
     "failed": "failed",
@@ -58,7 +59,7 @@ def _front(run: Run, chosen: TrialRecord | None) -> list[str]:
         test = _share(trial.test_top1, trial.test_interval)
         cells = [amount(name, measured(trial, name)).rjust(9) for name in names]
         what = what_it_is(trial.architecture, trial.baseline, room) if room else ""
-        number = f"#{trial.number}".ljust(5)
+        number = trial.mark.ljust(5)
         lines.append(
             clipped(f"{star} {number}{val:<19}{test:<18}{''.join(cells)}  {what}".rstrip())
         )
@@ -81,7 +82,7 @@ def _comparison(run: Run, chosen: TrialRecord | None) -> list[str]:
     if chosen.number == reference.number:
         said = "Published SparX remains the choice: nothing that costs as little is more accurate."
         return textwrap.wrap(said, WIDTH)
-    said = f"{BEST} #{chosen.number} against published SparX (#{reference.number}, "
+    said = f"{BEST} {chosen.mark} against published SparX ({reference.mark}, "
     said += f"{amount('top1', reference.top1)}): {facts.comparison(run, chosen, reference)}."
     apart = facts.told_apart(run, chosen, reference)
     if apart is not None:
@@ -114,7 +115,7 @@ def _failures(run: Run) -> list[str]:
 
 def _numbers(numbers: list[int]) -> str:
     """Name trials, the first few of many."""
-    shown = ", ".join(f"#{number}" for number in numbers[:3])
+    shown = ", ".join(mark_of(number) for number in numbers[:3])
     return shown + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")
 
 

@@ -9,6 +9,7 @@ from ray import tune
 from sparx_nas.search.places import Slots
 from sparx_nas.search.searcher import StudySearcher
 from sparx_nas.search.worker import SparxTrial
+from sparx_nas.trial import name_of
 
 
 def run_trials(searcher: StudySearcher, places: Slots, folder: Path) -> None:
@@ -40,9 +41,11 @@ def run_trials(searcher: StudySearcher, places: Slots, folder: Path) -> None:
 
 
 def _trial_name(trial: Any) -> str:
-    """Name a trial of Ray's by its number in the study."""
+    """Name a trial of Ray's as the run names it."""
     job = trial.config.get("job")
-    return f"trial-{json.loads(job)['number']}" if job else f"trial-{trial.trial_id}"
+    return (
+        name_of(json.loads(job)["number"]).replace(" ", "-") if job else f"trial-{trial.trial_id}"
+    )
 
 
 class _StopAll(tune.Stopper):  # type: ignore[misc]

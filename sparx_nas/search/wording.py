@@ -75,6 +75,7 @@ def counts(progress: Progress) -> list[str]:
     """Say how many trials came to what, leaving out what there is none of."""
     said = [
         (progress.baselines, "baseline" if progress.baselines == 1 else "baselines"),
+        (progress.guests, "guest" if progress.guests == 1 else "guests"),
         (len(progress.running), "running"),
         (progress.failed, "failed"),
         (progress.duplicates, "duplicate" if progress.duplicates == 1 else "duplicates"),

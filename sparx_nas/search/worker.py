@@ -19,7 +19,7 @@ from sparx_nas.errors import DeviceError
 from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
 from sparx_nas.training import Recipe, Training, evaluate, latency_ms
-from sparx_nas.trial import Fidelity
+from sparx_nas.trial import Fidelity, name_of
 
 Job = dict[str, Any]
 """A trial as JSON values: number, label, architecture, fidelity, recipe, data, device, threads,
@@ -120,7 +120,7 @@ def device_name(device: torch.device) -> str:
 def name_process(number: int, label: str) -> None:
     """Show trial and wiring in ps, top and the Ray dashboard."""
     # Ray keeps the title itself, so only its own function changes what is seen.
-    ray._raylet.setproctitle(f"sparx_nas trial {number}: {label}")
+    ray._raylet.setproctitle(f"sparx_nas {name_of(number)}: {label}")
 
 
 @lru_cache(maxsize=2)

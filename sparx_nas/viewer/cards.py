@@ -75,6 +75,7 @@ def badges(trial: TrialRecord, *, on_front: bool, is_best: bool) -> Markup:
         ("best", "best", is_best),
         ("front", "front", on_front),
         ("baseline", trial.baseline, bool(trial.baseline)),
+        ("guest", "guest", trial.guest),
         ("over", "over a limit", over),
     )
     shown = [(kind, said) for kind, said, there in possible if there]
@@ -83,7 +84,7 @@ def badges(trial: TrialRecord, *, on_front: bool, is_best: bool) -> Markup:
 
 def _card(run: Run, trial: TrialRecord, *, on_front: bool, is_best: bool) -> Markup:
     """Draw one wiring with its numbers."""
-    name = f"Trial {trial.number}"
+    name = facts.titled(trial)
     m = measures(trial.architecture.graph)
     svg = wiring_svg(trial.architecture, title=name, ids=f"w{trial.number}", standalone=False)
     wide = " wide" if max(trial.architecture.graph.depths) > WIDE_DEPTH else ""

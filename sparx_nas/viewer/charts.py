@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from sparx_nas.pareto import minimised, pareto_front
 from sparx_nas.quantities import percent, si
-from sparx_nas.trial import Objective, TrialRecord
+from sparx_nas.trial import Objective, TrialRecord, mark_of
+from sparx_nas.viewer import facts
 from sparx_nas.viewer.axes import BYTES, Axis, Frame, axis, frame_svg
 from sparx_nas.viewer.labels import Box, Wish, around, place_labels
 from sparx_nas.viewer.markup import Markup, join, tag, text
@@ -49,19 +50,19 @@ def marks(
 ) -> list[Mark]:
     """Turn trials into points; those without a finite value for x are left out.
 
-    An infeasible trial was not trained, so its x comes from its cost.
+    An infeasible trial was not trained, so its x comes from its cost. Guests have no place in the
+    order of trials.
     """
     out = []
     for trial in trials:
-        values = {"trial": trial.number, **trial.cost, **trial.objectives}
+        place = {} if trial.guest else {"trial": trial.number}
+        values = {**place, **trial.cost, **trial.objectives}
         at, height = _finite(values, x.name), _finite(trial.objectives, y.name)
         infeasible = trial.state == "infeasible" or not trial.feasible
         if at is None or (height is None and not infeasible):
             continue
         kind = "infeasible" if infeasible else "front" if trial.number in front else "dominated"
-        said = [
-            f"Trial {trial.number}" + (f", baseline {trial.baseline}" if trial.baseline else "")
-        ]
+        said = [facts.titled(trial) + (f", baseline {trial.baseline}" if trial.baseline else "")]
         said += [f"{n}: {value_words(n, v)}" for n, v in trial.objectives.items()]
         if infeasible:
             said += [*trial.violations, *(["not trained"] if height is None else [])]
@@ -207,7 +208,9 @@ def _labels(
     """Name the baselines, and number the front where there is room."""
     places = [(p, frame.x.at(p.x), frame.y.at(value)) for p, value in order]
     wishes = [Wish(p.name, x, y, must=True) for p, x, y in places if p.name]
-    wishes += [Wish(f"#{p.number}", x, y) for p, x, y in places if p.kind == "front" and not p.name]
+    wishes += [
+        Wish(mark_of(p.number), x, y) for p, x, y in places if p.kind == "front" and not p.name
+    ]
     obstacles = [around(x, y, 4.5 if p.kind == "dominated" else 7.0) for p, x, y in places]
     obstacles += [
         Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1)
@@ -261,7 +264,7 @@ def _curve(trial: TrialRecord, on_front: bool, frame: Frame) -> Markup:
         path += "h0"
     kind = "baseline" if trial.baseline else "front" if on_front else "dominated"
     best = max(e.top1 for e in trial.epochs)
-    said = f"Trial {trial.number} {trial.baseline}".rstrip() + f": {percent(best)} at best"
+    said = f"{facts.titled(trial)} {trial.baseline}".rstrip() + f": {percent(best)} at best"
     return tag(
         "path",
         tag("title", text(said)),
@@ -281,6 +284,6 @@ def _curve_names(trials: Sequence[TrialRecord], frame: Frame) -> Markup:
             places.append((free, name, "sx-name"))
     for y, name, number in ends:
         if not name and all(abs(y - other) >= NAME_ROW for other, _, _ in places):
-            places.append((y, f"#{number}", "sx-label"))
+            places.append((y, mark_of(number), "sx-label"))
     x = frame.x.end + 10
     return join(tag("text", text(n), x=x, y=y + 4, class_=kind) for y, n, kind in places)

@@ -14,8 +14,13 @@ from sparx_nas.trial import Fidelity, Run, TrialRecord
 Interval = tuple[float, float]
 
 
+def titled(trial: TrialRecord) -> str:
+    """Return the name of a trial as a title: `Trial 17`, or `Guest 1`."""
+    return trial.name.capitalize()
+
+
 def counts(run: Run) -> dict[str, int]:
-    """Count the trials by what became of them; baselines are counted apart."""
+    """Count the trials by what became of them; baselines and guests are counted apart."""
     return dict(Counter(_outcome(trial) for trial in run.trials))
 
 
@@ -23,6 +28,8 @@ def _outcome(trial: TrialRecord) -> str:
     """Name what became of a trial."""
     if trial.baseline and trial.objectives:
         return "baseline"
+    if trial.guest and trial.objectives:
+        return "guest"
     return "trained" if trial.state == "complete" else trial.state
 
 

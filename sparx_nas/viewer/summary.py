@@ -24,7 +24,7 @@ def lead(run: Run) -> Markup:
 def _outcome(run: Run) -> str:
     """Compare the best design with the published one."""
     tally = facts.counts(run)
-    trained = tally.get("trained", 0)
+    trained = tally.get("trained", 0) + tally.get("guest", 0)
     if not trained and not tally.get("baseline"):
         return "No trial has finished yet."
     chosen, reference = best_trial(run), published_trial(run)
@@ -50,7 +50,7 @@ def _outcome(run: Run) -> str:
 
 def _design(run: Run, trial: TrialRecord) -> str:
     """Name a design with its accuracy and its MACs."""
-    name = f"trial {trial.number}" + (f" ({trial.baseline})" if trial.baseline else "")
+    name = trial.name + (f" ({trial.baseline})" if trial.baseline else "")
     macs = trial.cost.get("macs")
     return f"{name}, {_accuracy(run, trial)}" + (
         f" at {value_words('macs', macs)} MACs" if macs is not None else ""
@@ -84,6 +84,7 @@ def _counts_words(run: Run) -> str:
     words = {
         "trained": ("architecture", "trained besides the baselines"),
         "baseline": ("baseline", "trained"),
+        "guest": ("guest", "trained beside the search"),
         "duplicate": ("duplicate", "not trained again"),
         "infeasible": ("candidate", "over a limit and not trained"),
         "failed": ("trial", "failed"),

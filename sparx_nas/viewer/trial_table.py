@@ -3,7 +3,7 @@
 from sparx_nas.graph import measures
 from sparx_nas.pareto import best_trial
 from sparx_nas.quantities import duration, percent
-from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.trial import Run, TrialRecord, name_of
 from sparx_nas.viewer.cards import LABELS, SHOWN, badges, card_id, drawn
 from sparx_nas.viewer.charts import value_words
 from sparx_nas.viewer.markup import Markup, masked, tag, text
@@ -12,7 +12,7 @@ NOTE_LENGTH = 300
 
 
 def trial_table(run: Run) -> Markup:
-    """Write every trial as a row, in the order of their numbers."""
+    """Write every trial as a row, in the order of their numbers, guests last."""
     others = [o.name for o in run.objectives if o.name not in SHOWN]
     heads = ["Trial", "State", "Role", "Val top-1", "MACs", "Params"]
     heads += [LABELS.get(name, name) for name in others]
@@ -29,7 +29,7 @@ def trial_table(run: Run) -> Markup:
     best = chosen.number if chosen else None
     rows = (
         _row(t, others, t.number in pictures, badges(t, on_front=on, is_best=t.number == best), on)
-        for t, on in ((t, t.number in front) for t in sorted(run.trials, key=lambda t: t.number))
+        for t, on in ((t, t.number in front) for t in sorted(run.trials, key=_order))
     )
     return tag(
         "div",
@@ -41,13 +41,18 @@ def trial_table(run: Run) -> Markup:
     )
 
 
+def _order(trial: TrialRecord) -> tuple[bool, int]:
+    """Sort guests, whose numbers go down from -1, behind the others."""
+    return trial.guest, abs(trial.number)
+
+
 def _row(
     trial: TrialRecord, others: list[str], linked: bool, role: Markup, on_front: bool
 ) -> Markup:
     """Write one trial."""
     m = measures(trial.architecture.graph)
     values = {**trial.cost, **trial.objectives}
-    number = text(trial.number)
+    number = text(trial.name if trial.guest else trial.number)
     name = tag("a", number, href=f"#{card_id(trial)}") if linked else number
     numbers = [percent(trial.top1) if trial.top1 is not None else ""]
     numbers += [value_words(n, values[n]) if n in values else "" for n in (*SHOWN[1:], *others)]
@@ -78,7 +83,7 @@ def _note(trial: TrialRecord) -> str:
     """Say why a trial has no result, or what is special about it."""
     said = list(trial.violations)
     if trial.duplicate_of is not None:
-        said.append(f"same architecture as trial {trial.duplicate_of}")
+        said.append(f"same architecture as {name_of(trial.duplicate_of)}")
     if trial.error:
         short = masked(trial.error.strip())
         cut = len(short) > NOTE_LENGTH
