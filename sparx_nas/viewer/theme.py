@@ -26,13 +26,14 @@ WIRING_CSS = """
 .sx-wiring .sx-stage{font-size:12.5px;font-weight:600}
 .sx-wiring .sx-shape,.sx-wiring .sx-number,.sx-wiring .sx-legend text{fill:var(--sx-muted)}
 .sx-wiring .sx-shape{font-size:11px}
-.sx-wiring .sx-number{font-size:9.5px;text-anchor:middle}
+.sx-wiring .sx-number,.sx-wiring .sx-side{font-size:9.5px;text-anchor:middle}
+.sx-wiring .sx-side{font-size:11px;font-weight:600}
+.sx-wiring .sx-said{fill:var(--sx-muted)}
 .sx-wiring .sx-chain{stroke:var(--sx-grey);stroke-width:1.8}
 .sx-wiring .sx-downsample{stroke:var(--sx-grey);stroke-width:1.2;stroke-dasharray:1 4}
 .sx-wiring .sx-chevron{stroke:var(--sx-grey);stroke-width:1.4}
 .sx-wiring .sx-aggregate{stroke-width:1.7}
 .sx-wiring .sx-many .sx-aggregate{stroke-width:1}
-.sx-wiring .sx-aggregate:hover{stroke-width:4}
 .sx-wiring .sx-from-normal.sx-aggregate{stroke:var(--sx-blue)}
 .sx-wiring .sx-from-ganglion.sx-aggregate{stroke:var(--sx-red)}
 .sx-wiring .sx-from-input.sx-aggregate{stroke:var(--sx-green);stroke-dasharray:5 3.5}
@@ -40,6 +41,43 @@ WIRING_CSS = """
 .sx-wiring .sx-ganglion{fill:var(--sx-red);stroke:var(--sx-paper);stroke-width:1.5}
 .sx-wiring .sx-input{fill:var(--sx-paper);stroke:var(--sx-green);stroke-width:2}
 .sx-wiring .sx-layer:hover .sx-number{fill:var(--sx-ink);font-weight:700}
+.sx-wiring .sx-unpainted.sx-aggregate{stroke:var(--sx-grey)}
+.sx-wiring .sx-age-0.sx-aggregate{stroke:#664fd8}
+.sx-wiring .sx-age-1.sx-aggregate{stroke:#b33fb2;stroke-dasharray:9 3;stroke-linecap:butt}
+.sx-wiring .sx-age-2.sx-aggregate{stroke:#e23e65;stroke-dasharray:5 4;stroke-linecap:butt}
+.sx-wiring .sx-age-3.sx-aggregate{stroke:#dc7100;stroke-dasharray:2 3;stroke-linecap:butt}
+.sx-wiring .sx-share-0.sx-aggregate{stroke:#664fd8;stroke-width:1}
+.sx-wiring .sx-share-1.sx-aggregate{stroke:#a342c0;stroke-width:1.7}
+.sx-wiring .sx-share-2.sx-aggregate{stroke:#cf3b8f;stroke-width:2.6}
+.sx-wiring .sx-share-3.sx-aggregate{stroke:#e8444d;stroke-width:3.7}
+.sx-wiring .sx-share-4.sx-aggregate{stroke:#dc7100;stroke-width:5}
+.sx-wiring .sx-unmeasured.sx-aggregate{stroke:var(--sx-grey);stroke-width:1;stroke-dasharray:3 3}
+.sx-wiring .sx-same.sx-aggregate{stroke:var(--sx-grey);stroke-width:1}
+.sx-wiring .sx-added.sx-aggregate{stroke:var(--sx-blue)}
+.sx-wiring .sx-removed.sx-aggregate{stroke:var(--sx-red);stroke-dasharray:7 4;stroke-linecap:butt}
+.sx-wiring .sx-w1.sx-aggregate{stroke-width:1}
+.sx-wiring .sx-w2.sx-aggregate{stroke-width:2}
+.sx-wiring .sx-w3.sx-aggregate{stroke-width:3}
+.sx-wiring .sx-w4.sx-aggregate{stroke-width:4}
+.sx-wiring .sx-w5.sx-aggregate{stroke-width:5}
+.sx-wiring .sx-w6.sx-aggregate{stroke-width:6}
+.sx-wiring .sx-many .sx-w2,.sx-wiring .sx-many .sx-share-1{stroke-width:1}
+.sx-wiring .sx-many .sx-w3,.sx-wiring .sx-many .sx-share-2{stroke-width:1.5}
+.sx-wiring .sx-many .sx-w4,.sx-wiring .sx-many .sx-share-3{stroke-width:2}
+.sx-wiring .sx-many .sx-w5{stroke-width:2.5}
+.sx-wiring .sx-many .sx-w6,.sx-wiring .sx-many .sx-share-4{stroke-width:3}
+.sx-wiring .sx-aggregate:hover{stroke-width:4}
+.sx-matrix .sx-cell{fill:none;stroke:var(--sx-grey);stroke-width:.8;pointer-events:all}
+.sx-matrix .sx-cell.sx-filled{fill:var(--sx-blue);stroke:var(--sx-blue)}
+.sx-matrix .sx-beyond .sx-cell{stroke-dasharray:2 2}
+.sx-matrix .sx-half{stroke-linejoin:round}
+.sx-matrix .sx-half.sx-same{fill:var(--sx-grey)}
+.sx-matrix .sx-half.sx-added{fill:var(--sx-blue)}
+.sx-matrix .sx-half.sx-removed{fill:var(--sx-red)}
+.sx-matrix .sx-dot{fill:var(--sx-paper);stroke:var(--sx-grey);stroke-width:1.3}
+.sx-matrix .sx-row{fill:var(--sx-muted);font-size:9.5px;text-anchor:end}
+.sx-matrix .sx-possible:hover .sx-cell{stroke:var(--sx-ink);stroke-width:2}
+.sx-wiring .sx-w4:hover,.sx-wiring .sx-w5:hover,.sx-wiring .sx-w6:hover{stroke-width:8}
 """
 CHART_CSS = """
 .sx-chart .sx-grid{stroke:var(--sx-line);stroke-width:1}

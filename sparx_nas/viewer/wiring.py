@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any
 from sparx_nas.architecture import Architecture
 from sparx_nas.graph import ConnectivityGraph, measures
 from sparx_nas.quantities import si
-from sparx_nas.viewer.markup import TIMES, Markup, join, style, tag, text
-from sparx_nas.viewer.theme import THEME_CSS, WIRING_CSS
+from sparx_nas.viewer.markup import TIMES, Markup, join, tag, text
+from sparx_nas.viewer.paint import (
+    LEGEND,
+    Paint,
+    edge_look,
+    key,
+    legend_symbol,
+    sheet,
+    symbol,
+)
 
 if TYPE_CHECKING:
     import networkx
+
+__all__ = ["LEGEND", "Layout", "arc_path", "layer_words", "layout", "legend_symbol", "wiring_svg"]
 
 HEAD = 120.0
 """Room for the lane heads, left of the first column."""
@@ -27,17 +37,11 @@ MAX_ARC = 240.0
 ABOVE, BELOW = 16.0, 40.0
 """Room of a lane above its tallest arc and below its baseline."""
 TITLE = 30.0
-MARGIN = 12.0
-LEGEND_ROW = 22.0
-LEGEND = {
-    "input": "stage input",
-    "normal": "normal layer",
-    "ganglion": "ganglion layer",
-    "aggregate": "read by the ganglion at its right end",
-    "chain": "stream",
-}
-CHARACTER = 6.3
-"""Mean width of a character at the legend's size."""
+Edge = tuple[int, int, int]
+"""Stage from 0, then reader and source, both counted back from the stage's last layer."""
+MANY_EDGES = 60
+"""A drawing of more is drawn with thinner arcs."""
+PLAIN = Paint()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +61,26 @@ class Layout:
         return x, self.baselines[stage - 1]
 
 
-def layout(graph: ConnectivityGraph, *, top: float = 0.0) -> Layout:
-    """Place the lanes of a wiring one below the other, each as tall as its longest span needs."""
-    columns = max(graph.depths)
-    pitch = min(PITCH[1], max(PITCH[0], LANE_WIDTH / columns))
-    spans = [
+def longest_spans(graph: ConnectivityGraph) -> list[int]:
+    """Return the longest span of each stage, 0 where nothing aggregates."""
+    return [
         max((layer - min(row) for layer, row in enumerate(stage.sources, 1) if row), default=0)
         for stage in graph.stages
     ]
-    flatness = min(1.0, MAX_ARC / (max(spans) * pitch / 2)) if any(spans) else 1.0
+
+
+def proportions(*graphs: ConnectivityGraph) -> tuple[float, float]:
+    """Return the pitch of layers in px and the flatness of arcs that suit all of the wirings."""
+    pitch = min(PITCH[1], max(PITCH[0], LANE_WIDTH / max(max(graph.depths) for graph in graphs)))
+    longest = max(max(longest_spans(graph)) for graph in graphs)
+    return pitch, min(1.0, MAX_ARC / (longest * pitch / 2)) if longest else 1.0
+
+
+def layout(graph: ConnectivityGraph, *, top: float = 0.0) -> Layout:
+    """Place the lanes of a wiring one below the other, each as tall as its longest span needs."""
+    pitch, flatness = proportions(graph)
     baselines, y = [], top
-    for span in spans:
+    for span in longest_spans(graph):
         y += ABOVE + span * pitch / 2 * flatness
         baselines.append(y)
         y += BELOW
@@ -76,7 +89,7 @@ def layout(graph: ConnectivityGraph, *, top: float = 0.0) -> Layout:
         baselines=tuple(baselines),
         pitch=pitch,
         flatness=flatness,
-        right=HEAD + columns * pitch,
+        right=HEAD + max(graph.depths) * pitch,
         bottom=y,
     )
 
@@ -88,6 +101,7 @@ def wiring_svg(
     width: int | None = None,
     ids: str = "",
     standalone: bool = True,
+    paint: Paint = PLAIN,
 ) -> Markup:
     """Draw an architecture as SVG.
 
@@ -97,35 +111,25 @@ def wiring_svg(
     Layers carry `data-layer`, edges `data-kind`, `data-source` and `data-target`.
     """
     place = layout(architecture.graph, top=TITLE if standalone and title else 0.0)
-    parts = _lanes(architecture.to_networkx(), place, ids)
-    full, height = place.right + RIGHT, place.bottom
-    margin = MARGIN if standalone else 0.0
-    if standalone:
-        legend, rows = _legend(full, height + 14)
-        parts = [style(THEME_CSS + WIRING_CSS), *parts, legend]
-        parts.append(tag("text", text(title), x=0, y=16, class_="sx-title"))
-        height += rows * LEGEND_ROW + 8
-    full, height = full + 2 * margin, height + 2 * margin
-    scale = width / full if width else 1.0
-    return tag(
-        "svg",
-        *parts,
+    return sheet(
+        _lanes(architecture.to_networkx(), place, ids, paint),
+        (place.right + RIGHT, place.bottom),
+        key(paint) if standalone else None,
+        title=title,
+        scaled_to=width,
         id=ids or None,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"{-margin:.0f} {-margin:.0f} {full:.0f} {height:.0f}",
-        width=round(full * scale),
-        height=round(height * scale),
         class_="sx sx-wiring",
-        role="img",
         aria_label=_summary(architecture, title),
         data_wiring=architecture.graph.id,
     )
 
 
-def _lanes(network: "networkx.MultiDiGraph[str]", place: Layout, ids: str) -> list[Markup]:
+def _lanes(
+    network: "networkx.MultiDiGraph[str]", place: Layout, ids: str, paint: Paint
+) -> list[Markup]:
     """Draw every lane: edges first, layers over them, then the heads."""
     heads = [_head(network, place, stage) for stage in range(1, len(place.depths) + 1)]
-    return [_edges(network, place), _stubs(place), _nodes(network, place, ids), *heads]
+    return [_edges(network, place, paint), _stubs(place), _nodes(network, place, ids), *heads]
 
 
 def _summary(architecture: Architecture, title: str) -> str:
@@ -146,25 +150,34 @@ def _place(network: "networkx.MultiDiGraph[str]", place: Layout, name: str) -> t
     return place.at(node["stage"], node["layer"])
 
 
-def _edges(network: "networkx.MultiDiGraph[str]", place: Layout) -> Markup:
-    """Draw every edge of the graph, the longest arcs first so that short ones stay on top."""
-    edges = sorted(network.edges(data=True), key=lambda edge: -edge[2]["span"])
+def _edges(network: "networkx.MultiDiGraph[str]", place: Layout, paint: Paint) -> Markup:
+    """Draw every edge of the graph, the longest arcs first so that short ones stay on top.
+
+    Where colour is importance, the most important ones stay on top.
+    """
+    rank = paint.importance if paint.color == "importance" else {}
+    edges = sorted(
+        network.edges(data=True), key=lambda edge: (rank.get(edge[:2], 0.0), -edge[2]["span"])
+    )
     drawn: dict[str, list[Markup]] = {"chain": [], "downsample": [], "aggregate": []}
     for source, target, edge in edges:
         start, end = _place(network, place, source), _place(network, place, target)
         path, said = _edge(edge["kind"], start, end, place, (source, target, edge["span"]))
+        look, more = edge_look(
+            PLAIN if edge["kind"] != "aggregate" else paint, network, source, target
+        )
         drawn[edge["kind"]].append(
             tag(
                 "path",
-                tag("title", text(said)),
+                tag("title", text(f"{said}\n{more}".rstrip())),
                 d=path,
-                class_=f"sx-{edge['kind']} sx-from-{network.nodes[source]['kind']}",
+                class_=f"sx-{edge['kind']} {look}",
                 data_kind=edge["kind"],
                 data_source=source,
                 data_target=target,
             )
         )
-    thin = " sx-many" if len(drawn["aggregate"]) > 60 else ""
+    thin = " sx-many" if len(drawn["aggregate"]) > MANY_EDGES else ""
     layers = [tag("g", *parts, class_=f"sx-edges{thin}") for parts in drawn.values()]
     return join(layers)
 
@@ -180,9 +193,7 @@ def _edge(
     source, target, span = names
     (x1, y1), (x2, y2) = start, end
     if kind == "aggregate":
-        rx = (x2 - x1) / 2
-        arc = f"M{x1:.1f} {y1:.1f}A{rx:.1f} {rx * place.flatness:.1f} 0 0 1 {x2:.1f} {y2:.1f}"
-        return arc, f"{target} reads {source}, span {span}"
+        return arc_path(x1, x2, y1, place.flatness), f"{target} reads {source}, span {span}"
     if kind == "chain":
         return f"M{x1:.1f} {y1:.1f}H{x2:.1f}", f"{target} continues {source}"
     turn, level, back = x1 + 16, y1 + BELOW - 8, x2 - 17
@@ -191,6 +202,22 @@ def _edge(
         f"q-6 0 -6 6V{y2 - 6:.1f}q0 6 6 6H{x2:.1f}"
     )
     return path, f"{source} is downsampled to {target}: half the side, new channels"
+
+
+def edges_from_end(graph: ConnectivityGraph) -> set[Edge]:
+    """Return the aggregated edges so that those of wirings of other depths can be compared."""
+    return {
+        (i, stage.depth - layer, stage.depth - source)
+        for i, stage in enumerate(graph.stages)
+        for layer in stage.ganglia
+        for source in stage.sources[layer - 1]
+    }
+
+
+def arc_path(x1: float, x2: float, y: float, flatness: float, *, above: bool = True) -> str:
+    """Return half an ellipse from x1 to x2 over the baseline at y, or below it."""
+    rx = (x2 - x1) / 2
+    return f"M{x1:.1f} {y:.1f}A{rx:.1f} {rx * flatness:.1f} 0 0 {int(above)} {x2:.1f} {y:.1f}"
 
 
 def _stubs(place: Layout) -> Markup:
@@ -217,7 +244,7 @@ def _nodes(network: "networkx.MultiDiGraph[str]", place: Layout, ids: str) -> Ma
         parts.append(
             tag(
                 "g",
-                tag("title", text(_layer_words(network, name))),
+                tag("title", text(layer_words(network, name))),
                 symbol(node["kind"], x, y, scale),
                 label,
                 id=f"{ids}-{name}" if ids else None,
@@ -228,20 +255,7 @@ def _nodes(network: "networkx.MultiDiGraph[str]", place: Layout, ids: str) -> Ma
     return tag("g", *parts)
 
 
-def symbol(kind: str, x: float, y: float, scale: float = 1.0) -> Markup:
-    """Draw what stands for a layer: input diamond, normal circle, ganglion square."""
-    if kind == "normal":
-        return tag("circle", cx=x, cy=y, r=5 * scale, class_="sx-normal")
-    if kind == "ganglion":
-        half = 7 * scale
-        box = {"x": x - half, "y": y - half, "width": 2 * half, "height": 2 * half, "rx": 2}
-        return tag("rect", **box, class_="sx-ganglion")
-    r = 6.5 * scale
-    outline = f"M{x - r:.1f} {y:.1f}L{x:.1f} {y - r:.1f}L{x + r:.1f} {y:.1f}L{x:.1f} {y + r:.1f}z"
-    return tag("path", d=outline, class_="sx-input")
-
-
-def _layer_words(network: "networkx.MultiDiGraph[str]", name: str) -> str:
+def layer_words(network: "networkx.MultiDiGraph[str]", name: str) -> str:
     """Describe a layer: kind, shape, cost, sources."""
     node: Mapping[str, Any] = network.nodes[name]
     shape = f"{node['channels']} channels, {node['height']} {TIMES} {node['width']} at 224 px"
@@ -266,28 +280,3 @@ def _head(network: "networkx.MultiDiGraph[str]", place: Layout, stage: int) -> M
         tag("text", text(f"Stage {stage}"), x=0, y=y, class_="sx-stage"),
         tag("text", text(shape), x=0, y=y + 15, class_="sx-shape"),
     )
-
-
-def _legend(width: float, top: float) -> tuple[Markup, int]:
-    """Draw what the shapes mean, wrapped to the width; return it with its number of rows."""
-    parts, x, row = [], 9.0, 0
-    for kind, said in LEGEND.items():
-        length = 18 + CHARACTER * len(said) + 16
-        if x > 9 and x + length > width + 16:
-            x, row = 9.0, row + 1
-        y = top + row * LEGEND_ROW
-        parts += [legend_symbol(kind, x, y), tag("text", text(said), x=x + 15, y=y + 4)]
-        x += length
-    return tag("g", *parts, class_="sx-legend"), row + 1
-
-
-def legend_symbol(kind: str, x: float, y: float) -> Markup:
-    """Draw the legend's sample of a layer or an edge, 16 px wide."""
-    if kind in ("input", "normal", "ganglion"):
-        return symbol(kind, x, y)
-    path = (
-        f"M{x - 8:.1f} {y + 4:.1f}a8 9 0 0 1 16 0"
-        if kind == "aggregate"
-        else f"M{x - 8:.1f} {y:.1f}h16"
-    )
-    return tag("path", d=path, class_=f"sx-{kind} sx-from-normal")
