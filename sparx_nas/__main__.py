@@ -10,9 +10,12 @@ from sparx_nas.errors import did_you_mean
 TOOLS = {
     "search": "search the wirings of a space and keep the Pareto front",
     "doctor": "say what this machine has, which kernels are used, and check them",
+    "view": "explore wirings in a browser: front, what-if, send to the search",
     "importance": "say which aggregated edges of a trained trial matter",
 }
-"""What each tool does, by its package below `sparx_nas`."""
+"""What each tool does, by its command."""
+PACKAGES = {"view": "viewer"}
+"""The package below `sparx_nas` of a tool that is not called as its package is."""
 
 USAGE = 2
 
@@ -22,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     first = args[0] if args else ""
     if first in TOOLS:
-        tool = import_module(f"sparx_nas.{first}.__main__")
+        tool = import_module(f"sparx_nas.{PACKAGES.get(first, first)}.__main__")
         return int(tool.main(args[1:], prog=f"sparx-nas {first}"))
     if first == "--version":
         sys.stdout.write(f"sparx-nas {sparx_nas.__version__}\n")

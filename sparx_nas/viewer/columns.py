@@ -1,0 +1,141 @@
+"""The trials of a run as columns: what a page of ten thousand trials can be told at once.
+
+Wirings repeat, so what belongs to a wiring is told once for each distinct one.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sparx_nas.graph import ConnectivityGraph, measures
+from sparx_nas.pareto import best_trial, published_trial
+from sparx_nas.trial import OBJECTIVES, UNITS, Run, TrialRecord
+from sparx_nas.viewer import facts
+
+COSTS = ("macs", "params", "activation_bytes")
+WIRING_MEASURES = ("density", "edges", "ganglia", "span", "in_degree")
+DIGITS = 4
+"""Significant digits of what is told; drawings need no more, and a trial's own page has all."""
+ID_DIGITS = 8
+"""Hexadecimal digits of a wiring's id that a table shows."""
+
+
+def run_columns(run: Run) -> dict[str, Any]:
+    """Return JSON values: one list a column, in the order of the trials; missing values are None.
+
+    `wiring` holds the place of each trial's wiring in `wirings`, whose lists have an entry each.
+    """
+    trials = run.trials
+    wirings, places = _wirings(trials)
+    best = best_trial(run)
+    published = published_trial(run)
+    measured = {o.name: [t.objectives.get(o.name) for t in trials] for o in run.objectives}
+    measured |= {name: [t.cost.get(name) for t in trials] for name in COSTS}
+    if run.objectives:
+        measured["top1"] = [t.top1 for t in trials]
+    measured["test_top1"] = [t.test_top1 for t in trials]
+    measured["seconds"] = [t.seconds or None for t in trials]
+    return {
+        "number": [t.number for t in trials],
+        "state": _coded(t.state for t in trials),
+        "over": [i for i, t in enumerate(trials) if not t.feasible],
+        "baselines": {str(t.number): t.baseline for t in trials if t.baseline},
+        "sources": {str(t.number): t.source for t in trials if t.source},
+        "duplicates": {str(t.number): t.duplicate_of for t in trials if t.duplicate_of is not None},
+        "measures": {
+            name: [_short(value) for value in column]
+            for name, column in measured.items()
+            if any(value is not None for value in column)
+        },
+        "partial": {
+            str(t.number): [t.epochs[-1].epoch, _short(t.epochs[-1].top1)]
+            for t in trials
+            if t.epochs and t.state in ("running", "interrupted", "failed")
+        },
+        "wiring": places,
+        "wirings": wirings,
+        "front": [t.number for t in run.front],
+        "best": best.number if best else None,
+        "published": published.number if published else None,
+    }
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """Return what the head of the page says of a run."""
+    status, fidelity = run.status, facts.fidelity(run)
+    done = [t.seconds for t in run.trials if t.state == "complete" and t.seconds]
+    return {
+        "name": run.name,
+        "space": run.space,
+        "state": status.get("state", "unknown"),
+        "trained": status.get("trained"),
+        "asked": status.get("asked"),
+        "counts": facts.counts(run),
+        "trials": len(run.trials),
+        "wirings": len({t.architecture.graph.id for t in run.trials}),
+        "front": len(run.front),
+        "data": facts.data(run).get("name") or (fidelity.data if fidelity else ""),
+        "validation_images": facts.images(run, "val"),
+        "fidelity": facts.fidelity_words(fidelity),
+        "seed": fidelity.seed if fidelity else None,
+        "epochs": fidelity.epochs if fidelity else None,
+        "seconds_a_trial": sorted(done)[len(done) // 2] if done else None,
+        "objectives": [
+            {"name": o.name, "direction": o.direction, "words": UNITS[o.name]}
+            for o in run.objectives
+        ],
+        "directions": dict(OBJECTIVES),
+        "running": [_progress(t) for t in run.trials if t.state == "running"],
+    }
+
+
+def _progress(trial: TrialRecord) -> dict[str, Any]:
+    """Say how far a training is."""
+    return {
+        "number": trial.number,
+        "epoch": trial.epochs[-1].epoch if trial.epochs else 0,
+        "epochs": trial.fidelity.epochs if trial.fidelity else None,
+        "top1": [epoch.top1 for epoch in trial.epochs],
+    }
+
+
+def _wirings(trials: Sequence[TrialRecord]) -> tuple[dict[str, Any], list[int]]:
+    """Return the distinct wirings with their measures, and which one each trial has."""
+    place: dict[str, int] = {}
+    graphs: list[ConnectivityGraph] = []
+    for trial in trials:
+        graph = trial.architecture.graph
+        if graph.id not in place:
+            place[graph.id] = len(graphs)
+            graphs.append(graph)
+    found = [_measured(graph) for graph in graphs]
+    columns: dict[str, Any] = {
+        name: [_short(each[name]) for each in found] for name in WIRING_MEASURES
+    }
+    columns["id"] = [graph.id[:ID_DIGITS] for graph in graphs]
+    return columns, [place[t.architecture.graph.id] for t in trials]
+
+
+@lru_cache(maxsize=20_000)
+def _measured(graph: ConnectivityGraph) -> Mapping[str, float]:
+    """Measure a wiring once."""
+    found = measures(graph)
+    return {name: getattr(found, name) for name in WIRING_MEASURES}
+
+
+def _coded(values: Iterable[str]) -> dict[str, Any]:
+    """Return words as places in a list of the distinct ones."""
+    words: dict[str, int] = {}
+    codes = [words.setdefault(value, len(words)) for value in values]
+    return {"words": list(words), "codes": codes}
+
+
+def _short(value: float | None) -> float | int | None:
+    """Round a number for drawing; what is none, or not finite, becomes None."""
+    if value is None or not math.isfinite(value):
+        return None
+    if isinstance(value, int):
+        return value
+    rounded = float(f"{value:.{DIGITS}g}") if abs(value) < 10**DIGITS else value
+    return int(rounded) if rounded == int(rounded) else rounded

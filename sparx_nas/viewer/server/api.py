@@ -1,0 +1,231 @@
+"""The addresses of the server: `/api/v1/…` for the page, `/page/…` for its files."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, request, send_from_directory
+from werkzeug.exceptions import HTTPException
+
+from sparx_nas.architecture import Architecture
+from sparx_nas.errors import ArchitectureError, RunError, SparxError
+from sparx_nas.run_store import enqueue, trials_table
+from sparx_nas.viewer.exports import EXPORTS
+from sparx_nas.viewer.report import report_html
+from sparx_nas.viewer.server import answers
+from sparx_nas.viewer.server.catalogue import Catalogue
+from sparx_nas.viewer.server.source import Source
+from sparx_nas.viewer.what_if import read_architecture
+
+LOG = logging.getLogger(__name__)
+PAGE = Path(__file__).parent / "page"
+MOST_BYTES = 200_000
+"""Largest request body: an architecture has a few thousand."""
+
+
+def blueprint(catalogue: Catalogue, *, read_only: bool) -> Blueprint:
+    """Return the routes over what a server may open."""
+    api = Blueprint("api", __name__)
+    posts = {**POSTS} | ({"enqueue": refused} if read_only else {})
+    api.add_url_rule("/page/<path:name>", "page_file", page_file)
+    api.add_url_rule("/api/v1/runs", "runs", partial(runs, catalogue))
+    for rule, view in GETS.items():
+        path = f"/api/v1/run/<run>/{rule}"
+        api.add_url_rule(path, f"get_{view.__name__}", partial(view, catalogue))
+    for rule, view in posts.items():
+        path, name = f"/api/v1/run/<run>/{rule}", f"post_{view.__name__}"
+        api.add_url_rule(path, name, partial(view, catalogue), methods=["POST"])
+    for kind in (SparxError, HTTPException, Exception):
+        api.register_error_handler(kind, failed)
+    return api
+
+
+def page_file(name: str) -> Response:
+    """Return a file of the page."""
+    return send_from_directory(PAGE, name, max_age=0)
+
+
+def runs(catalogue: Catalogue) -> Response:
+    """List what can be opened."""
+    return answer({"runs": catalogue.listing()})
+
+
+def trials(catalogue: Catalogue, run: str) -> Response:
+    """Return summary and columns, or that nothing changed since the revision the page holds."""
+    found = catalogue.open(run).snapshot()
+    if request.if_none_match.contains(found.revision):
+        return Response(status=304)
+    out = Response(found.body, mimetype="application/json")
+    out.headers["Content-Encoding"] = "gzip"
+    out.headers["Cache-Control"] = "no-cache"
+    out.set_etag(found.revision)
+    return out
+
+
+def trial(catalogue: Catalogue, run: str, number: int) -> Response:
+    """Return everything of one trial."""
+    source = catalogue.open(run)
+    return answer(answers.trial_answer(source, answers.trial_of(source, number)))
+
+
+def curves(catalogue: Catalogue, run: str) -> Response:
+    """Return the curves of the trials in the query."""
+    numbers = [_number(word) for word in request.args.get("trials", "").split(",") if word]
+    return answer(answers.curves_answer(catalogue.open(run), numbers))
+
+
+def features(catalogue: Catalogue, run: str) -> Response:
+    """Return which features go with accuracy."""
+    return answer(answers.features_answer(catalogue.open(run)))
+
+
+def wiring(catalogue: Catalogue, run: str) -> Response:
+    """Return a drawing."""
+    return answer(drawing(catalogue.open(run), sent()))
+
+
+def what_if(catalogue: Catalogue, run: str) -> Response:
+    """Return what a change leads to."""
+    return answer(answers.what_if_answer(catalogue.open(run), sent()))
+
+
+def enqueued(catalogue: Catalogue, run: str) -> Response:
+    """Hand a design to the search."""
+    source = catalogue.open(run)
+    design = read_architecture(sent().get("architecture"), "enqueue")
+    if source.path is None:
+        raise RunError("a space has no search to send a design to")
+    found = enqueue(source.path, source.snapshot().run, source.space, design)
+    return answer(asdict(found) | {"id": design.id})
+
+
+def refused(catalogue: Catalogue, run: str) -> Response:
+    """Refuse what a server that only reads is asked to do."""
+    raise RunError("this explorer only reads (--read-only)")
+
+
+def export(catalogue: Catalogue, run: str, number: int, kind: str) -> Response:
+    """Return a trial's design as a file."""
+    source = catalogue.open(run)
+    found = answers.trial_of(source, number)
+    return exported(found.architecture, f"{run} {found.name}", kind)
+
+
+def export_sent(catalogue: Catalogue, run: str, kind: str) -> Response:
+    """Return a design that the page sends as a file."""
+    design = read_architecture(sent().get("architecture"), "export")
+    return exported(design, f"{catalogue.open(run).name} what-if", kind)
+
+
+def table(catalogue: Catalogue, run: str) -> Response:
+    """Return all trials as comma-separated values."""
+    text = trials_table(catalogue.open(run).snapshot().run)
+    return download(text, "text/csv", f"{run}.csv")
+
+
+def report(catalogue: Catalogue, run: str) -> Response:
+    """Return the offline report, as the run is now."""
+    text = report_html(catalogue.open(run).snapshot().run)
+    return download(text, "text/html", f"{run}-report.html")
+
+
+GETS: Mapping[str, Callable[..., Response]] = {
+    "trials": trials,
+    "trial/<int(signed=True):number>": trial,
+    "curves": curves,
+    "features": features,
+    "export/<int(signed=True):number>.<kind>": export,
+    "trials.csv": table,
+    "report.html": report,
+}
+POSTS: Mapping[str, Callable[..., Response]] = {
+    "wiring": wiring,
+    "what-if": what_if,
+    "enqueue": enqueued,
+    "export.<kind>": export_sent,
+}
+
+
+def answer(value: Mapping[str, Any]) -> Response:
+    """Return JSON."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Response(text, mimetype="application/json")
+
+
+def failed(error: Exception) -> tuple[Response, int]:
+    """Return an error as JSON: what is wrong, and how to mend it."""
+    if isinstance(error, SparxError):
+        code = 404 if isinstance(error, RunError) else 400
+        return answer({"error": str(error), "hint": error.hint}), code
+    if isinstance(error, HTTPException):
+        return answer({"error": error.description or error.name, "hint": ""}), error.code or 500
+    LOG.exception("a fault of the explorer")
+    said = f"a fault of the explorer: {type(error).__name__}: {error}"
+    return answer({"error": said, "hint": "its terminal says where, with -v"}), 500
+
+
+def sent() -> dict[str, Any]:
+    """Return the JSON object of a request.
+
+    Raises: ArchitectureError if it is none, or too large.
+    """
+    if (request.content_length or 0) > MOST_BYTES:
+        raise ArchitectureError(f"a request of more than {MOST_BYTES:,} bytes")
+    value = request.get_json(silent=True)
+    if not isinstance(value, dict):
+        raise ArchitectureError("a request without a JSON object")
+    return value
+
+
+def drawing(source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw what the page asks for: `a` and perhaps `b`, each a trial's number or a design."""
+    title, design = _design(source, asked.get("a"))
+    versus = _design(source, asked["b"]) if asked.get("b") is not None else None
+    paint = answers.paint_of(
+        source, design, str(asked.get("color", "class")), str(asked.get("width", "plain"))
+    )
+    view = str(asked.get("view", "arc"))
+    return answers.wiring_answer(source, design, title, versus=versus, view=view, paint=paint)
+
+
+def exported(design: Architecture, title: str, kind: str) -> Response:
+    """Return a design as a file.
+
+    Raises: ArchitectureError for an unknown kind of file.
+    """
+    if kind not in EXPORTS:
+        raise ArchitectureError(f"no export {kind!r}; there are {', '.join(EXPORTS)}")
+    found = EXPORTS[kind]
+    return download(found.write(design, title), found.media_type, f"{title}.{found.ending}")
+
+
+def download(text: str, media_type: str, name: str) -> Response:
+    """Return text as a file with a harmless name."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
+    out = Response(text, mimetype=media_type)
+    out.headers["Content-Disposition"] = f'attachment; filename="{kept}"'
+    return out
+
+
+def _design(source: Source, asked: Any) -> tuple[str, Architecture]:
+    """Return what the page calls a trial's number or an architecture."""
+    if type(asked) is int:
+        trial = answers.trial_of(source, asked)
+        role = f" ({trial.baseline})" if trial.baseline else ""
+        return f"{trial.name[:1].upper()}{trial.name[1:]}{role}", trial.architecture
+    return "What-if", read_architecture(asked, "drawing")
+
+
+def _number(word: str) -> int:
+    """Return a trial's number.
+
+    Raises: RunError if it is none.
+    """
+    try:
+        return int(word)
+    except ValueError as cause:
+        raise RunError(f"{word[:40]!r} is no trial's number") from cause

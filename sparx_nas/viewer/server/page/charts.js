@@ -1,0 +1,315 @@
+// The front and the curves, drawn by Plotly inside Dash's components.
+
+import { get, runPath } from "./api.js";
+import { attempt } from "./main.js";
+import { set, state, subscribe } from "./state.js";
+import { choose } from "./table.js";
+import { measures, NAMES, role, shownRows, stateOf, trialName, value, words } from "./trials.js";
+
+const MOST_POINTS = 2000;
+const MOST_CURVES = 40;
+const SHAPES = { sparx: "star", plain: "triangle-up", dense: "diamond" };
+let view = null;
+let bound = false;
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const graph = (id) => document.querySelector(`#${id} .js-plotly-plot`);
+
+function put(id, figure) {
+  window.dash_clientside.set_props(id, { figure });
+}
+
+function whenReady(action, tries = 400) {
+  const there = window.dash_clientside && window.dash_clientside.set_props && document.getElementById("front");
+  if (there) action();
+  else if (tries) setTimeout(() => whenReady(action, tries - 1), 50);
+}
+
+const longest = () => (state.summary && state.summary.epochs) || 0;
+
+function layout(revision, x, y) {
+  const axis = (name) => ({
+    title: { text: NAMES[name] || name, font: { size: 12 } },
+    gridcolor: css("--sx-line"),
+    zeroline: false,
+    linecolor: css("--sx-grey"),
+    tickformat: name === "top1" || name === "test_top1" ? ".0%" : undefined,
+    dtick: name === "epoch" && longest() < 12 ? 1 : undefined,
+    exponentformat: "SI",
+    automargin: true,
+  });
+  return {
+    uirevision: revision,
+    xaxis: axis(x),
+    yaxis: axis(y),
+    margin: { l: 8, r: 12, t: 10, b: 8 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: "system-ui, sans-serif", size: 12, color: css("--sx-ink") },
+    showlegend: true,
+    legend: { orientation: "h", yanchor: "top", y: -0.16, x: 0, font: { size: 11 } },
+    hoverlabel: { align: "left" },
+    dragmode: "zoom",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--sx-muted"), activecolor: css("--sx-ink") },
+  };
+}
+
+// What a trial is drawn as; a baseline is named whatever else it is.
+function kind(data, i) {
+  const number = data.number[i];
+  const what = stateOf(data, i);
+  if (data.over.has(i)) return "over";
+  if (data.front.has(number)) return "front";
+  return what === "complete" || what === "untrained" ? "dominated" : "stopped";
+}
+
+function points(data) {
+  const found = { dominated: [], stopped: [], over: [], front: [], named: [] };
+  for (const i of shownRows(data)) {
+    const point = pointOf(data, i);
+    if (!point) continue;
+    found[kind(data, i)].push(point);
+    if (data.baselines[point.number]) found.named.push(point);
+  }
+  return found;
+}
+
+// Where a trial stands; one that is not done by its last epoch, and without a value nowhere.
+function pointOf(data, i) {
+  const number = data.number[i];
+  const x = value(data, i, state.x);
+  let y = value(data, i, state.y);
+  const partial = data.partial[number];
+  if ((y === null || y === undefined) && state.y === "top1" && partial) y = partial[1];
+  return x === null || y === null || x === undefined || y === undefined ? null : { i, number, x, y };
+}
+
+// Of very many points only so many are drawn, all of those in sight once few enough are.
+function thinned(list) {
+  const inside = view
+    ? list.filter((p) => p.x >= view.x[0] && p.x <= view.x[1] && p.y >= view.y[0] && p.y <= view.y[1])
+    : list;
+  if (inside.length <= MOST_POINTS) return inside;
+  const by = inside.length / MOST_POINTS;
+  return Array.from({ length: MOST_POINTS }, (_, k) => inside[Math.floor(k * by)]);
+}
+
+function hover(data, p) {
+  const said = [trialName(p.number) + (role(data, p.i) ? ` (${role(data, p.i)})` : "")];
+  said.push(`${NAMES[state.y] || state.y}: ${words(state.y, p.y)}`, `${NAMES[state.x] || state.x}: ${words(state.x, p.x)}`);
+  const partial = data.partial[p.number];
+  if (partial) said.push(`${stateOf(data, p.i)} after epoch ${partial[0]}`);
+  return said.map(escaped).join("<br>");
+}
+
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+function trace(data, name, list, marker, more = {}) {
+  return {
+    type: "scatter",
+    mode: "markers",
+    name,
+    x: list.map((p) => p.x),
+    y: list.map((p) => p.y),
+    customdata: list.map((p) => p.number),
+    text: list.map((p) => hover(data, p)),
+    hovertemplate: "%{text}<extra></extra>",
+    marker,
+    ...more,
+  };
+}
+
+const open = (color, size, symbol = "circle-open") => ({ symbol, size, color, line: { width: 1.6, color } });
+
+function frontTraces(data) {
+  const found = points(data);
+  const drawn = thinned(found.dominated);
+  noteShown(found, drawn.length);
+  const blue = css("--sx-blue");
+  const red = css("--sx-red");
+  const out = [];
+  const add = (name, list, marker, more) => list.length && out.push(trace(data, name, list, marker, more));
+  add(isSpace() ? "design" : "dominated", drawn, { symbol: "circle", size: 7, color: css("--sx-grey"), opacity: 0.55 });
+  add("stopped or running", found.stopped, open(css("--sx-grey"), 9));
+  add("over a limit", found.over, open(css("--sx-pink"), 9, "x-thin-open"));
+  const front = [...found.front].sort((a, b) => a.x - b.x);
+  const stepped = state.x === state.usualX && state.y === state.usualY && state.x !== "number";
+  add("front", front, { symbol: "circle", size: 9, color: blue }, stepped ? { mode: "lines+markers", line: { shape: shape(), color: blue, width: 1.5 } } : {});
+  for (const p of found.named) {
+    const name = data.baselines[p.number];
+    out.push(trace(data, `${name} baseline`, [p], { symbol: SHAPES[name] || "pentagon", size: 13, color: data.front.has(p.number) ? red : css("--sx-paper"), line: { width: 2, color: red } }, { mode: "markers+text", texttemplate: escaped(name), textposition: "top center", textfont: { size: 11 }, showlegend: false }));
+  }
+  return [...out, ...rings()];
+}
+
+// The selected trial and the one it is compared with: the last two traces, moved on their own.
+function rings() {
+  const places = ringPlaces();
+  return [css("--sx-ink"), css("--sx-red")].map((color, k) => ({
+    type: "scatter",
+    mode: "markers",
+    x: places.x[k],
+    y: places.y[k],
+    customdata: [],
+    marker: { symbol: "circle-open", size: 18, color, line: { width: 2.5, color } },
+    showlegend: false,
+    hoverinfo: "skip",
+  }));
+}
+
+function ringPlaces() {
+  const data = state.data;
+  const at = [state.trial, state.vs].map((number) => {
+    const i = data.place.get(number);
+    const p = i === undefined ? null : pointOf(data, i);
+    return p ? [[p.x], [p.y]] : [[], []];
+  });
+  return { x: at.map((p) => p[0]), y: at.map((p) => p[1]) };
+}
+
+function moveRings() {
+  const plot = graph("front");
+  if (!state.data || !plot || !plot.data || plot.data.length < 2) return;
+  const last = plot.data.length;
+  window.Plotly.restyle(plot, ringPlaces(), [last - 2, last - 1]);
+}
+
+const isSpace = () => state.summary && state.summary.state === "space";
+
+// Between two front members only what both already reach is reached.
+function shape() {
+  const directions = state.summary.directions || {};
+  return directions[state.x] === "max" ? "vh" : "hv";
+}
+
+function noteShown(found, drawn) {
+  const all = found.dominated.length;
+  const parts = [];
+  if (drawn < all) {
+    const where = view ? " in sight" : "";
+    parts.push(`${drawn.toLocaleString("en")} of ${all.toLocaleString("en")} dominated trials drawn${where}; zoom in for the rest`);
+  }
+  const off = state.data.count - new Set(Object.values(found).flat().map((p) => p.number)).size;
+  if (off && !state.filter && !state.find) parts.push(`${off.toLocaleString("en")} without a value are not drawn`);
+  parts.push("click: select, Shift-click: compare");
+  document.getElementById("front-note").textContent = parts.join(" · ");
+}
+
+function drawFront() {
+  if (!state.data || !state.x) return;
+  fillPickers();
+  const drawn = layout(`${state.run} ${state.x} ${state.y}`, state.x, state.y);
+  if (view) {
+    // A new drawing keeps the zoom: Dash's component would start from the whole again.
+    drawn.xaxis.range = [...view.x];
+    drawn.yaxis.range = [...view.y];
+  }
+  put("front", { data: frontTraces(state.data), layout: drawn });
+  bind();
+}
+
+function fillPickers() {
+  const names = measures(state.data);
+  for (const axis of ["x", "y"]) {
+    const pick = document.getElementById(`axis-${axis}`);
+    if (pick.options.length !== names.length) {
+      pick.replaceChildren(...names.map((name) => new Option(NAMES[name] || name, name)));
+    }
+    pick.value = state[axis];
+  }
+}
+
+function bind(tries = 100) {
+  const plot = graph("front");
+  if (bound || !plot || !plot.on) {
+    if (!bound && tries) setTimeout(() => bind(tries - 1), 50);
+    return;
+  }
+  bound = true;
+  plot.on("plotly_click", (event) => {
+    const number = event.points[0].customdata;
+    choose(number, event.event && event.event.shiftKey);
+  });
+  plot.on("plotly_selected", (event) => event && set({ filter: inside(event) }));
+  plot.on("plotly_deselect", () => set({ filter: null }));
+  plot.on("plotly_relayout", () => onZoom(plot));
+}
+
+function onZoom(plot) {
+  const { xaxis, yaxis } = plot._fullLayout;
+  const now = xaxis.autorange && yaxis.autorange ? null : { x: [...xaxis.range], y: [...yaxis.range] };
+  if (JSON.stringify(now) === JSON.stringify(view)) return;
+  view = now;
+  if (state.data.count > MOST_POINTS) drawFront();
+}
+
+// The lasso selects among all trials, not only among those that are drawn.
+function inside(event) {
+  const within = event.lassoPoints ? polygon(event.lassoPoints) : event.range ? box(event.range) : () => false;
+  const all = Object.values(points({ ...state.data })).flat();
+  return new Set(all.filter((p) => within(p.x, p.y)).map((p) => p.number));
+}
+
+const box = ({ x, y }) => (px, py) =>
+  px >= Math.min(...x) && px <= Math.max(...x) && py >= Math.min(...y) && py <= Math.max(...y);
+
+function polygon({ x, y }) {
+  return (px, py) => {
+    let odd = false;
+    for (let i = 0, j = x.length - 1; i < x.length; j = i, i += 1) {
+      if (y[i] > py !== y[j] > py && px < ((x[j] - x[i]) * (py - y[i])) / (y[j] - y[i]) + x[i]) odd = !odd;
+    }
+    return odd;
+  };
+}
+
+async function drawCurves() {
+  const data = state.data;
+  if (!data || state.tab !== "curves") return;
+  const wanted = new Set([state.trial, state.vs].filter((number) => number !== null));
+  for (const number of Object.keys(data.baselines)) wanted.add(Number(number));
+  for (const number of data.front) wanted.add(number);
+  if (state.filter) for (const number of state.filter) wanted.add(number);
+  for (const { number } of state.summary.running) wanted.add(number);
+  const numbers = [...wanted].slice(0, MOST_CURVES);
+  const found = await attempt(() => get(runPath(state.run, `curves?trials=${numbers.join(",")}`)));
+  if (!found) return;
+  const told = document.getElementById("curves-note");
+  told.textContent = found.curves.length
+    ? `Validation top-1 over epochs of ${found.curves.length} of ${data.count.toLocaleString("en")} trials: selected, front, baselines, running and those in the lasso.`
+    : "No trial has finished an epoch yet.";
+  put("curves", { data: found.curves.map((c) => curve(data, c)), layout: { ...layout(`${state.run} curves`, "epoch", "top1"), height: 380 } });
+}
+
+function curve(data, c) {
+  const chosen = c.number === state.trial || c.number === state.vs;
+  const named = data.baselines[c.number];
+  const color = chosen ? css("--sx-ink") : named ? css("--sx-red") : data.front.has(c.number) ? css("--sx-blue") : css("--sx-grey");
+  return {
+    type: "scatter",
+    mode: "lines+markers",
+    name: escaped(trialName(c.number) + (named ? ` (${named})` : "")),
+    x: c.epoch,
+    y: c.top1,
+    line: { color, width: chosen ? 3 : 1.5, dash: named ? "dash" : c.number === state.vs ? "dot" : "solid" },
+    marker: { size: 4 },
+    hovertemplate: "epoch %{x}: %{y:.1%}",
+  };
+}
+
+export function startCharts() {
+  for (const axis of ["x", "y"]) {
+    document.getElementById(`axis-${axis}`).addEventListener("change", (event) => { view = null; set({ [axis]: event.target.value, filter: null }); });
+  }
+  whenReady(() => {
+    drawFront();
+    drawCurves();
+    subscribe((changed) => {
+      if (["data", "x", "y", "filter", "find"].some((name) => changed.has(name))) drawFront();
+      else if (changed.has("trial") || changed.has("vs")) moveRings();
+      if (["data", "tab", "trial", "vs", "filter"].some((name) => changed.has(name))) drawCurves();
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawFront(); drawCurves(); });
+    document.body.dataset.charts = "yes";
+  });
+}

@@ -1,0 +1,195 @@
+// Changing a wiring: every change is asked of the server, which knows the exact cost.
+
+import { boot, post, runPath } from "./api.js";
+import { attempt, notice, poll } from "./main.js";
+import { set, state, subscribe, unspelled } from "./state.js";
+import { si, trialName } from "./trials.js";
+
+const el = (id) => document.getElementById(id);
+const COSTS = { params: "Parameters", macs: "MACs", activation_bytes: "Activation memory" };
+let asked = 0;
+
+const question = (architecture, operation) => ({
+  architecture,
+  operation,
+  base: state.edit ? state.edit.base : state.trial,
+});
+
+export async function change(operation) {
+  const edit = state.edit;
+  if (!edit) return;
+  asked += 1;
+  const mine = asked;
+  const found = await attempt(() => post(runPath(state.run, "what-if"), question(edit.architecture, operation)));
+  if (!found || mine !== asked || !state.edit) return;
+  const same = JSON.stringify(found.architecture.ganglia) === JSON.stringify(edit.architecture.ganglia);
+  const history = same ? edit.history : [...edit.history.slice(0, edit.at + 1), found.architecture.ganglia];
+  set({ edit: { ...edit, architecture: found.architecture, found, history, at: same ? edit.at : history.length - 1 } });
+}
+
+export async function begin(ganglia) {
+  const detail = state.detail;
+  if (!detail) return;
+  const base = state.trial;
+  const operation = ganglia ? { kind: "wiring", ganglia } : undefined;
+  const found = await attempt(() => post(runPath(state.run, "what-if"), { architecture: detail.architecture, operation, base }));
+  if (!found) return;
+  const first = detail.architecture.ganglia;
+  const history = ganglia && !found.mistake ? [first, found.architecture.ganglia] : [first];
+  set({ edit: { base, architecture: found.architecture, found, history, at: history.length - 1 } });
+}
+
+export const end = () => set({ edit: null });
+
+async function step(by) {
+  const edit = state.edit;
+  if (!edit || edit.at + by < 0 || edit.at + by >= edit.history.length) return;
+  const at = edit.at + by;
+  const operation = { kind: "wiring", ganglia: edit.history[at] };
+  const found = await attempt(() => post(runPath(state.run, "what-if"), question(edit.architecture, operation)));
+  if (found) set({ edit: { ...edit, architecture: found.architecture, found, at } });
+}
+
+export const undo = () => step(-1);
+export const redo = () => step(1);
+
+async function send() {
+  const edit = state.edit;
+  el("enqueue").disabled = true;
+  const found = await attempt(() => post(runPath(state.run, "enqueue"), { architecture: edit.architecture }));
+  if (found) {
+    notice(found.accepted ? `Sent. ${found.words}` : found.words);
+    await change({ kind: "wiring", ganglia: edit.architecture.ganglia });
+    poll();
+  }
+  show();
+}
+
+function show() {
+  const edit = state.edit;
+  el("edit").setAttribute("aria-pressed", String(Boolean(edit)));
+  el("edit").textContent = edit ? "End" : "Edit";
+  el("edit").disabled = !edit && !state.detail;
+  el("undo").disabled = !edit || edit.at === 0;
+  el("redo").disabled = !edit || edit.at === edit.history.length - 1;
+  el("edit-panel").hidden = !edit;
+  el("edit-help").hidden = Boolean(edit);
+  if (!edit) return;
+  const found = edit.found;
+  el("mistake").textContent = found.mistake;
+  el("mistake").hidden = !found.mistake;
+  showCost(found);
+  el("latency").textContent = found.latency ? `Latency: ${found.latency}` : "";
+  el("difference").textContent = `Against ${trialName(edit.base)}: ${found.difference}`;
+  el("same").textContent = found.same_words;
+  showSliders(found.rules, edit.architecture);
+  const verdict = found.verdict;
+  el("verdict").textContent = boot.readOnly ? "This explorer only reads (--read-only)." : verdict.words;
+  el("enqueue").disabled = boot.readOnly || !verdict.accepted;
+}
+
+function showCost(found) {
+  const rows = Object.entries(COSTS).map(([name, label]) => {
+    const now = found.cost[name];
+    const was = found.base[name];
+    const row = document.createElement("tr");
+    const unit = name === "activation_bytes" ? "B" : "";
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = label;
+    const cells = [`${si(now)}${unit}`, was ? signed(now - was, unit) : ""].map((text) => {
+      const cell = document.createElement("td");
+      cell.textContent = text;
+      return cell;
+    });
+    cells[0].title = now.toLocaleString("en");
+    cells[0].dataset.exact = now;
+    cells[0].dataset.cost = name;
+    row.append(head, ...cells);
+    return row;
+  });
+  el("cost").tBodies[0].replaceChildren(...rows);
+}
+
+const signed = (value, unit) => (value ? `${value > 0 ? "+" : "−"}${si(Math.abs(value))}${unit}` : "0");
+
+// One row of sliders a stage, set to the rule that is nearest to what is drawn.
+function showSliders(rules, architecture) {
+  const box = el("sliders");
+  const wanted = rules.map((rule) => rule.depth).join();
+  if (box.dataset.depths !== wanted) {
+    box.replaceChildren(...rules.map((rule, i) => stageSliders(i + 1, rule.depth)));
+    box.dataset.depths = wanted;
+  }
+  rules.forEach((rule, i) => {
+    const fields = box.children[i];
+    const put = (name, value) => {
+      const slider = fields.querySelector(`[name=${name}]`);
+      if (document.activeElement !== slider) slider.value = value;
+      slider.nextElementSibling.textContent = shownAs(name, Number(slider.value), rule.depth);
+    };
+    put("start", rule.start);
+    put("stride", rule.stride);
+    put("window", rule.window ?? rule.depth);
+    const said = rule.changes ? `nearest rule, ${rule.changes} ${rule.changes === 1 ? "edge" : "edges"} away: ${rule.words}` : rule.words;
+    fields.querySelector(".rule").textContent = said;
+    fields.querySelector("button").disabled = !rule.changes;
+  });
+}
+
+function shownAs(name, value, depth) {
+  if (name === "window") return value >= depth ? "all" : String(value);
+  if (name === "start") return value > depth ? "none" : String(value);
+  if (name === "density") return value.toFixed(2);
+  return String(value);
+}
+
+function stageSliders(stage, depth) {
+  const fields = document.createElement("fieldset");
+  const legend = document.createElement("legend");
+  legend.textContent = `Stage ${stage}`;
+  const rule = document.createElement("p");
+  rule.className = "rule note";
+  const take = document.createElement("button");
+  take.type = "button";
+  take.textContent = "Take the nearest rule";
+  take.addEventListener("click", () => change({ kind: "rule", stage, ...values(fields, depth), density: 1 }));
+  fields.append(legend);
+  const ranges = { start: [1, depth + 1, 1], stride: [1, depth, 1], window: [1, depth, 1], density: [0.05, 1, 0.05] };
+  for (const [name, [min, max, by]] of Object.entries(ranges)) {
+    const label = document.createElement("label");
+    const slider = Object.assign(document.createElement("input"), { type: "range", name, min, max, step: by, value: max });
+    const shown = document.createElement("output");
+    shown.textContent = shownAs(name, Number(slider.value), depth);
+    slider.addEventListener("input", () => { shown.textContent = shownAs(name, Number(slider.value), depth); });
+    slider.addEventListener("change", () => change({ kind: "rule", stage, ...values(fields, depth) }));
+    label.append(name, slider, shown);
+    fields.append(label);
+  }
+  fields.append(rule, take);
+  return fields;
+}
+
+function values(fields, depth) {
+  const read = (name) => Number(fields.querySelector(`[name=${name}]`).value);
+  const window = read("window");
+  return { start: read("start"), stride: read("stride"), window: window >= depth ? null : window, density: read("density") };
+}
+
+export function startEditing(fromAddress) {
+  el("edit").addEventListener("click", () => (state.edit ? end() : begin()));
+  el("undo").addEventListener("click", undo);
+  el("redo").addEventListener("click", redo);
+  el("enqueue").addEventListener("click", send);
+  let waiting = fromAddress;
+  subscribe((changed) => {
+    if (changed.has("detail") && waiting && state.detail) {
+      begin(unspelled(waiting));
+      waiting = null;
+    }
+    if (changed.has("trial") && state.edit && state.trial !== state.edit.base) set({ edit: null });
+    if (changed.has("edit") || changed.has("detail")) show();
+    if (changed.has("data") && state.edit) change({ kind: "wiring", ganglia: state.edit.architecture.ganglia });
+  });
+  show();
+}

@@ -1,0 +1,220 @@
+// The drawing of a wiring: fetched as SVG, then walked, isolated and edited here.
+
+import { boot, post, runPath } from "./api.js";
+import { attempt } from "./main.js";
+import { set, state, subscribe } from "./state.js";
+import { trialName } from "./trials.js";
+import { change } from "./what-if.js";
+
+const box = document.getElementById("drawing");
+let asked = 0;
+let pinned = null;
+
+export function parsedSvg(text) {
+  const made = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  if (made.nodeName !== "svg") throw new Error("the server sent no drawing");
+  return document.importNode(made, true);
+}
+
+export async function draw() {
+  if (state.trial === null && !state.edit) return;
+  asked += 1;
+  const mine = asked;
+  const body = { a: state.edit ? state.edit.architecture : state.trial, view: state.view };
+  Object.assign(body, { color: state.color, width: state.width });
+  if (state.vs !== null) body.b = state.vs;
+  const found = await attempt(() => post(runPath(state.run, "wiring"), body));
+  if (!found || mine !== asked) return;
+  const focused = box.contains(document.activeElement) ? document.activeElement.dataset.layer : null;
+  box.replaceChildren(parsedSvg(found.svg));
+  showKey(found.key);
+  showWords(found.words);
+  ready(focused);
+}
+
+function showKey(rows) {
+  const list = document.getElementById("key");
+  list.replaceChildren(
+    ...rows.map(([said, drawn]) => {
+      const item = document.createElement("li");
+      const sample = parsedSvg(
+        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 22 22" width="22" height="22" class="sx sx-wiring sx-matrix" aria-hidden="true">${drawn}</svg>`,
+      );
+      item.append(sample, said);
+      return item;
+    }),
+  );
+}
+
+function showWords(words) {
+  const line = document.getElementById("compare-words");
+  const here = state.edit ? "the what-if" : trialName(state.trial);
+  const versus = state.vs === null ? "" : `From ${here} (A) to ${trialName(state.vs)} (B): `;
+  line.textContent = state.view === "population" ? words : versus + words;
+  document.getElementById("compare-clear").hidden = state.vs === null;
+  const name = state.edit ? "What-if" : state.trial === null ? "Wiring" : trialName(state.trial);
+  document.getElementById("wiring-title").textContent = name[0].toUpperCase() + name.slice(1);
+}
+
+// Layers take the focus one at a time; the arrows move it.
+function ready(focused) {
+  const drawing = box.querySelector("svg");
+  if (!drawing) return;
+  drawing.setAttribute("role", "group");
+  // A small wiring is not blown up to the width of the panel.
+  drawing.style.maxWidth = `${1.35 * Number(drawing.getAttribute("width"))}px`;
+  const layers = [...box.querySelectorAll("[data-layer]")];
+  layers.forEach((layer, i) => {
+    layer.setAttribute("tabindex", i ? "-1" : "0");
+    layer.setAttribute("role", "button");
+    const title = layer.querySelector("title");
+    if (title) layer.setAttribute("aria-label", title.textContent.replaceAll("\n", ", "));
+  });
+  layers.forEach(widen);
+  box.querySelectorAll("path[data-kind=aggregate]").forEach(thicken);
+  box.classList.toggle("editable", Boolean(state.edit));
+  const again = layers.find((layer) => layer.dataset.layer === focused);
+  if (again) focusOn(layers, again);
+  if (pinned) isolate(pinned);
+  box.dataset.ready = String(asked);
+}
+
+// What is clicked is larger than what is seen: a finger is wider than a symbol, and than a line.
+function widen(layer) {
+  const { x, y, width, height } = layer.getBBox();
+  const hit = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  const room = Math.max(0, (22 - width) / 2);
+  const place = { x: x - room, y: y - 4, width: width + 2 * room, height: height + 6, class: "hit" };
+  Object.entries(place).forEach(([name, value]) => hit.setAttribute(name, value));
+  layer.append(hit);
+}
+
+function thicken(edge) {
+  const hit = edge.cloneNode(true);
+  hit.removeAttribute("data-kind");
+  hit.setAttribute("class", "hit");
+  edge.after(hit);
+}
+
+function focusOn(layers, layer) {
+  layers.forEach((other) => other.setAttribute("tabindex", other === layer ? "0" : "-1"));
+  layer.focus();
+}
+
+function isolate(name) {
+  box.classList.toggle("isolating", Boolean(name));
+  const near = new Set(name ? [name] : []);
+  for (const edge of box.querySelectorAll("[data-source][data-target]")) {
+    const on = name && (edge.dataset.target === name || (edge.dataset.source === name && edge.dataset.kind === "aggregate"));
+    edge.classList.toggle("near", Boolean(on));
+    if (on) near.add(edge.dataset.source).add(edge.dataset.target);
+  }
+  for (const layer of box.querySelectorAll("[data-layer]")) {
+    layer.classList.toggle("near", near.has(layer.dataset.layer));
+  }
+}
+
+function tell(element) {
+  const title = element && element.querySelector(":scope > title");
+  document.getElementById("tip").textContent = title ? title.textContent.replaceAll("\n", " · ") : " ";
+}
+
+const layerOf = (event) => event.target.closest("[data-layer]");
+const edgeOf = (event) => event.target.closest("[data-source][data-target]");
+
+function act(event) {
+  const layer = layerOf(event);
+  const edge = layer ? null : edgeOf(event);
+  if (state.edit && state.view !== "population") {
+    if (layer && !layer.dataset.layer.endsWith(".0")) return toggleLayer(layer.dataset.layer);
+    if (edge && (edge.dataset.kind || "aggregate") === "aggregate") return toggleEdge(edge);
+  }
+  pinned = layer && pinned !== layer.dataset.layer ? layer.dataset.layer : null;
+  return isolate(pinned);
+}
+
+function toggleLayer(name) {
+  const [stage, layer] = name.split(".").map(Number);
+  return change({ kind: "layer", stage, layer });
+}
+
+function toggleEdge(edge) {
+  const [stage, source] = edge.dataset.source.split(".").map(Number);
+  const target = Number(edge.dataset.target.split(".")[1]);
+  return change({ kind: "edge", stage, source, target });
+}
+
+function walk(event) {
+  const layers = [...box.querySelectorAll("[data-layer]")];
+  const here = layers.indexOf(document.activeElement);
+  if (here < 0) return;
+  const [stage, layer] = layers[here].dataset.layer.split(".").map(Number);
+  const at = (s, l) => layers.find((other) => other.dataset.layer === `${s}.${l}`);
+  const depth = (s) => Math.max(-1, ...layers.filter((o) => o.dataset.layer.startsWith(`${s}.`)).map((o) => Number(o.dataset.layer.split(".")[1])));
+  const aligned = (s) => at(s, Math.max(0, layer - depth(stage) + depth(s)));
+  const next = {
+    ArrowRight: () => layers[here + 1],
+    ArrowLeft: () => layers[here - 1],
+    ArrowUp: () => aligned(stage - 1),
+    ArrowDown: () => aligned(stage + 1),
+    Home: () => layers[0],
+    End: () => layers[layers.length - 1],
+  }[event.key];
+  if (next) {
+    event.preventDefault();
+    const found = next();
+    if (found) focusOn(layers, found);
+  } else if (event.key === "Enter" || event.key === " ") {
+    event.preventDefault();
+    act(event);
+  }
+}
+
+function showChoices() {
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.view === state.view));
+  }
+  for (const name of ["color", "width"]) {
+    const pick = document.getElementById(name);
+    pick.value = state[name];
+    pick.disabled = state.view !== "arc" || state.vs !== null;
+  }
+  const measured = state.detail && typeof state.detail.importance === "object";
+  const option = document.querySelector("#color option[value=importance]");
+  option.disabled = !measured || Boolean(state.edit);
+  option.textContent = option.disabled ? "importance (not measured)" : "importance";
+}
+
+export function startWiring() {
+  ready(null);
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.addEventListener("click", () => set({ view: button.dataset.view }));
+  }
+  for (const name of ["color", "width"]) {
+    document.getElementById(name).addEventListener("change", (event) => set({ [name]: event.target.value }));
+  }
+  document.getElementById("compare-clear").addEventListener("click", () => set({ vs: null }));
+  box.addEventListener("click", act);
+  box.addEventListener("keydown", walk);
+  box.addEventListener("pointerover", (event) => {
+    const layer = layerOf(event);
+    tell(layer || edgeOf(event));
+    if (!pinned) isolate(layer ? layer.dataset.layer : null);
+  });
+  box.addEventListener("pointerleave", () => { tell(null); if (!pinned) isolate(null); });
+  box.addEventListener("focusin", (event) => {
+    const layer = layerOf(event);
+    tell(layer);
+    if (layer && !pinned) isolate(layer.dataset.layer);
+    if (layer) document.getElementById("says").textContent = layer.getAttribute("aria-label") || "";
+  });
+  subscribe((changed) => {
+    const names = ["trial", "vs", "view", "color", "width", "edit", "detail"];
+    if (names.some((name) => changed.has(name))) showChoices();
+    if (changed.has("trial")) pinned = null;
+    const population = state.view === "population" && changed.has("data");
+    if (population || ["trial", "vs", "view", "color", "width", "edit"].some((name) => changed.has(name))) draw();
+  });
+  showChoices();
+  if (boot.trial !== null && !box.firstChild) draw();
+}

@@ -1,0 +1,107 @@
+"""Bind a port, say where the page is, and serve it until interrupted."""
+
+import logging
+import socket
+import sys
+from pathlib import Path
+
+from waitress import create_server
+
+from sparx_nas.errors import DeviceError, SparxError
+from sparx_nas.viewer.server.app import make_app
+from sparx_nas.viewer.server.catalogue import Catalogue, catalogue_of
+from sparx_nas.viewer.server.guard import Guard, guard_for
+
+PORT, TRIES, THREADS = 8050, 20, 8
+
+
+def serve(
+    target: Path | None,
+    space: str,
+    *,
+    host: str,
+    port: int | None,
+    read_only: bool,
+    verbose: bool,
+) -> None:
+    """Serve a run, a folder of runs or a space; returns when interrupted.
+
+    Raises: SparxError for what cannot be opened, DeviceError for a port that cannot be had.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(message)s")
+    catalogue = catalogue_of(target, space)
+    listener = bound(host, port)
+    number = listener.getsockname()[1]
+    guard = guard_for(host, number)
+    _read_first(catalogue)
+    app = make_app(catalogue, guard, read_only=read_only)
+    server = create_server(app, sockets=[listener], threads=THREADS, ident=None)
+    _say(f"Explorer {address(host, guard)}")
+    if guard.token:
+        _say("Reachable from other machines: whoever has this address can use it.")
+    if read_only:
+        _say("Read only: nobody can send designs to a search.")
+    _say("Ctrl-C ends it.")
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def bound(host: str, port: int | None) -> socket.socket:
+    """Bind a port: the one asked for, or the first free one from the default on.
+
+    Raises: DeviceError if it is taken, or the host is none of this machine.
+    """
+    wanted = range(PORT, PORT + TRIES) if port is None else (port,)
+    reason = ""
+    for number in wanted:
+        try:
+            family, *_, place = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0]
+        except (OSError, UnicodeError) as cause:
+            reason = getattr(cause, "strerror", None) or str(cause)
+            break
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+        except OSError as cause:
+            listener.close()
+            reason = cause.strerror or str(cause)
+        else:
+            return listener
+    ports = str(port) if port is not None else f"{PORT} to {PORT + TRIES - 1}"
+    raise DeviceError(
+        f"cannot serve at {host}, port {ports}: {reason}",
+        hint="--port names another, 0 any free one",
+    )
+
+
+def address(host: str, guard: Guard) -> str:
+    """Return the address to open."""
+    shown = socket.gethostname() if host in ("0.0.0.0", "::", "") else host
+    name = f"[{shown}]" if ":" in shown else shown
+    query = f"?token={guard.token}" if guard.token else ""
+    return f"http://{name}:{guard.port}/{query}"
+
+
+def _read_first(catalogue: Catalogue) -> None:
+    """Read the newest run before a page asks for it; of several, each page tells what is wrong."""
+    names = catalogue.names()
+    source = catalogue.open(names[0])
+    if source.ready():
+        return
+    _say(f"Reading {source.path} …")
+    try:
+        found = source.snapshot()
+    except SparxError:
+        if len(names) == 1:
+            raise
+        return
+    _say(f"{len(found.run.trials):,} trials, {len(found.run.front)} on the front")
+
+
+def _say(line: str) -> None:
+    """Print a line at once, whatever the output is."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

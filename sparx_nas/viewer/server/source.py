@@ -1,0 +1,154 @@
+"""A run, or a space without one, as the server keeps it: read anew when its files change."""
+
+import gzip
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparx_nas.errors import SparxError
+from sparx_nas.run_store import Waiting, load_run, read_run_space, waiting
+from sparx_nas.space import SearchSpace
+from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.viewer.columns import run_columns, run_summary
+
+LOG = logging.getLogger(__name__)
+WATCHED = ("study.db", "study.db-wal", "curves.jsonl", "status.json", "config.yaml")
+PAUSE_S = 1.0
+"""Least time between two readings; a reading that takes longer is followed by as long a pause."""
+CHECK_S = 15.0
+"""How old a reading may grow where no file tells of changes: a study elsewhere, a dead driver."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment; `body` is the JSON of its summary and columns, compressed."""
+
+    run: Run
+    revision: str
+    body: bytes
+    by_number: Mapping[int, TrialRecord]
+
+
+class Source:
+    """One thing to look at; `snapshot` is cheap, and reads anew in the background.
+
+    `path` is None for a space, which never changes.
+    """
+
+    def __init__(
+        self, name: str, *, path: Path | None, space: SearchSpace | None, run: Run | None = None
+    ) -> None:
+        self.name, self.path = name, path
+        self._space, self._lock = space, threading.Lock()
+        self._snapshot = snapshot_of(run) if run else None
+        self._mark: object = None
+        self._queue: tuple[object, tuple[Waiting, ...]] | None = None
+        self._read_at, self._took = -CHECK_S, 0.0
+        self._reading = False
+        self.error = ""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space of the run.
+
+        Raises: SparxError if the run's copy of it cannot be read.
+        """
+        if self._space is None:
+            assert self.path is not None, "a source without a run has its space"
+            self._space = read_run_space(self.path)
+        return self._space
+
+    def target(self) -> Mapping[str, int]:
+        """Return the image and classes that costs are counted at."""
+        return self.space.target
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return what is queued; asked of the study again once a file of the run changed."""
+        assert self.path is not None, "a space has no queue"
+        mark = _mark(self.path)
+        if self._queue is None or self._queue[0] != mark:
+            self._queue = (mark, waiting(self.path))
+        return self._queue[1]
+
+    def ready(self) -> bool:
+        """Tell whether there is something to show at once."""
+        return self._snapshot is not None
+
+    def snapshot(self) -> Snapshot:
+        """Return the newest reading, and see to the next one.
+
+        Raises: SparxError if the run cannot be read and never was.
+        """
+        if self._snapshot is None:
+            self.read()
+            assert self._snapshot is not None, "a reading that did not raise left a snapshot"
+        elif self.path is not None:
+            self._refresh()
+        return self._snapshot
+
+    def read(self) -> None:
+        """Read the run now if it changed.
+
+        Raises: SparxError if it cannot be read.
+        """
+        assert self.path is not None, "a space is never read again"
+        with self._lock:
+            mark, start = _mark(self.path), time.monotonic()
+            fresh = start - self._read_at < CHECK_S
+            if self._snapshot is not None and mark == self._mark and fresh:
+                return
+            made = snapshot_of(load_run(self.path))
+            self._snapshot, self._mark, self.error = made, mark, ""
+            self._read_at = time.monotonic()
+            self._took = self._read_at - start
+
+    def _refresh(self) -> None:
+        """Start a reading in the background unless one is under way, or was just now."""
+        assert self.path is not None, "a space is never read again"
+        age = time.monotonic() - self._read_at
+        if self._reading or age < max(PAUSE_S, 2 * self._took):
+            return
+        if _mark(self.path) == self._mark and age < CHECK_S:
+            return
+        self._reading = True
+        threading.Thread(target=self._read_quietly, daemon=True).start()
+
+    def _read_quietly(self) -> None:
+        """Read, and keep an error for the page: a run may be half written, or moved away."""
+        try:
+            self.read()
+        except SparxError as error:
+            self.error = str(error)
+            LOG.warning("%s: %s", self.name, error)
+        finally:
+            self._reading = False
+
+
+def snapshot_of(run: Run) -> Snapshot:
+    """Turn a run into what the page is told."""
+    said: dict[str, Any] = {"summary": run_summary(run), "columns": run_columns(run)}
+    text = json.dumps(said, separators=(",", ":"), allow_nan=False).encode()
+    return Snapshot(
+        run=run,
+        revision=hashlib.sha256(text).hexdigest()[:16],
+        body=gzip.compress(text, compresslevel=6, mtime=0),
+        by_number={t.number: t for t in run.trials},
+    )
+
+
+def _mark(path: Path) -> object:
+    """Return what differs when a file of the run was written."""
+    found: list[tuple[int, int] | None] = []
+    for name in WATCHED:
+        try:
+            stat = (path / name).stat()
+            found.append((stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            found.append(None)
+    return tuple(found)
