@@ -109,6 +109,8 @@ def click_trial(page, number, *, shift=False):
         number,
     )
     assert place, f"trial {number} is not drawn"
+    # Plotly takes two clicks within 300 ms for one on the axes, wherever they are.
+    page.wait_for_timeout(400)
     page.mouse.move(place[0] - 3, place[1])
     page.mouse.move(*place)
     if shift:

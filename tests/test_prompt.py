@@ -248,7 +248,7 @@ def test_descriptions_for_machines(capsys):
         ),
         (SparxError("a\n  - b"), 2, "error: a  [E-USAGE]\n  - b\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
-        (ZeroDivisionError("no"), 1, "error: ZeroDivisionError: no  [E-BUG]\nhint: search.log"),
+        (ZeroDivisionError("no"), 1, "error: ZeroDivisionError: no  [E-BUG]\nhint: -v shows"),
         (BrokenPipeError(), 141, ""),
     ],
 )

@@ -29,7 +29,7 @@ from sparx_nas.run_store.importance import (
     read_importance,
     write_importance,
 )
-from sparx_nas.run_store.load import load_run
+from sparx_nas.run_store.load import Follower, load_run
 from sparx_nas.run_store.queue import (
     Verdict,
     Waiting,
@@ -56,6 +56,7 @@ __all__ = [
     "CURVES",
     "Curve",
     "End",
+    "Follower",
     "KeepWeights",
     "StorageError",
     "Unfinished",

@@ -59,6 +59,34 @@ def load_run(
     )
 
 
+class Follower:
+    """Reads a run again and again; what has ended is not read from the database twice."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._study: optuna.Study | None = None
+        self._guests: optuna.Study | None = None
+
+    def read(self) -> Run:
+        """Read the run as `load_run` does; one reading at a time.
+
+        Raises: RunError and StorageError as `load_run`.
+        """
+        name, storage = study_name(self.path), storage_of(self.path, read_config(self.path))
+        self._study = self._study or _opened(name, storage)
+        if self._study is None:
+            return load_run(self.path)
+        self._guests = self._guests or _opened(guests_name(name), storage)
+        return load_run(self.path, study=self._study, guests=self._guests)
+
+
+def _opened(name: str, storage: str) -> optuna.Study | None:
+    """Open a study for as long as the process lives; None if there is none."""
+    if not has_study(name, storage):
+        return None
+    return optuna.load_study(study_name=name, storage=connect(storage), sampler=RandomSampler())
+
+
 def _trials(
     folder: Path, config: Mapping[str, Any], objectives: tuple[Objective, ...]
 ) -> tuple[TrialRecord, ...]:

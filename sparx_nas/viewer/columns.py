@@ -96,7 +96,7 @@ def _progress(trial: TrialRecord) -> dict[str, Any]:
         "number": trial.number,
         "epoch": trial.epochs[-1].epoch if trial.epochs else 0,
         "epochs": trial.fidelity.epochs if trial.fidelity else None,
-        "top1": [epoch.top1 for epoch in trial.epochs],
+        "top1": [_short(epoch.top1) for epoch in trial.epochs],
     }
 
 

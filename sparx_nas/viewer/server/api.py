@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import HTTPException
@@ -56,12 +57,15 @@ def runs(catalogue: Catalogue) -> Response:
 
 def trials(catalogue: Catalogue, run: str) -> Response:
     """Return summary and columns, or that nothing changed since the revision the page holds."""
-    found = catalogue.open(run).snapshot()
+    source = catalogue.open(run)
+    found = source.snapshot()
     if request.if_none_match.contains(found.revision):
-        return Response(status=304)
-    out = Response(found.body, mimetype="application/json")
-    out.headers["Content-Encoding"] = "gzip"
+        out = Response(status=304)
+    else:
+        out = Response(found.body, mimetype="application/json")
+        out.headers["Content-Encoding"] = "gzip"
     out.headers["Cache-Control"] = "no-cache"
+    out.headers["X-SparX-Note"] = quote(source.error, safe=" ")
     out.set_etag(found.revision)
     return out
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from waitress import create_server
@@ -13,6 +14,8 @@ from sparx_nas.viewer.server.catalogue import Catalogue, catalogue_of
 from sparx_nas.viewer.server.guard import Guard, guard_for
 
 PORT, TRIES, THREADS = 8050, 20, 8
+PATIENCE_S = 2.0
+"""How long the first reading of a run may take before the page is served without it."""
 
 
 def serve(
@@ -33,8 +36,8 @@ def serve(
     listener = bound(host, port)
     number = listener.getsockname()[1]
     guard = guard_for(host, number)
-    _read_first(catalogue)
     app = make_app(catalogue, guard, read_only=read_only)
+    _read_first(catalogue)
     server = create_server(app, sockets=[listener], threads=THREADS, ident=None)
     _say(f"Explorer {address(host, guard)}")
     if guard.token:
@@ -91,14 +94,17 @@ def _read_first(catalogue: Catalogue) -> None:
     source = catalogue.open(names[0])
     if source.ready():
         return
-    _say(f"Reading {source.path} …")
+    pool = ThreadPoolExecutor(max_workers=1)
     try:
-        found = source.snapshot()
+        found = pool.submit(source.snapshot).result(timeout=PATIENCE_S)
+        _say(f"{len(found.run.trials):,} trials, {len(found.run.front)} on the front")
+    except TimeoutError:
+        _say(f"Reading {source.path}; the page fills when that is done.")
     except SparxError:
         if len(names) == 1:
             raise
-        return
-    _say(f"{len(found.run.trials):,} trials, {len(found.run.front)} on the front")
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _say(line: str) -> None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.errors import SparxError
-from sparx_nas.run_store import Waiting, load_run, read_run_space, waiting
+from sparx_nas.run_store import Follower, Waiting, read_run_space, waiting
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial import Run, TrialRecord
 from sparx_nas.viewer.columns import run_columns, run_summary
@@ -47,6 +46,7 @@ class Source:
         self.name, self.path = name, path
         self._space, self._lock = space, threading.Lock()
         self._snapshot = snapshot_of(run) if run else None
+        self._follower = Follower(path) if path else None
         self._mark: object = None
         self._queue: tuple[object, tuple[Waiting, ...]] | None = None
         self._read_at, self._took = -CHECK_S, 0.0
@@ -98,12 +98,13 @@ class Source:
         Raises: SparxError if it cannot be read.
         """
         assert self.path is not None, "a space is never read again"
+        assert self._follower is not None, "a run has one who follows it"
         with self._lock:
             mark, start = _mark(self.path), time.monotonic()
             fresh = start - self._read_at < CHECK_S
             if self._snapshot is not None and mark == self._mark and fresh:
                 return
-            made = snapshot_of(load_run(self.path))
+            made = snapshot_of(self._follower.read())
             self._snapshot, self._mark, self.error = made, mark, ""
             self._read_at = time.monotonic()
             self._took = self._read_at - start
@@ -123,8 +124,9 @@ class Source:
         """Read, and keep an error for the page: a run may be half written, or moved away."""
         try:
             self.read()
-        except SparxError as error:
-            self.error = str(error)
+        except Exception as error:
+            # Whatever it is, the page goes on showing what was read, and says so.
+            self.error = f"the run cannot be read any more: {error}"
             LOG.warning("%s: %s", self.name, error)
         finally:
             self._reading = False

@@ -31,7 +31,8 @@ export const get = async (path) => (await asked(path)).json();
 export async function getIfChanged(path, revision) {
   const response = await asked(path, { cache: "no-cache" });
   const now = response.headers.get("ETag");
-  return now === revision ? null : { revision: now, value: await response.json() };
+  const note = decodeURIComponent(response.headers.get("X-SparX-Note") || "");
+  return now === revision && !note ? null : { revision: now, note, value: await response.json() };
 }
 
 export async function post(path, body) {

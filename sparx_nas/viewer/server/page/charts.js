@@ -139,39 +139,26 @@ function frontTraces(data) {
     const name = data.baselines[p.number];
     out.push(trace(data, `${name} baseline`, [p], { symbol: SHAPES[name] || "pentagon", size: 13, color: data.front.has(p.number) ? red : css("--sx-paper"), line: { width: 2, color: red } }, { mode: "markers+text", texttemplate: escaped(name), textposition: "top center", textfont: { size: 11 }, showlegend: false }));
   }
-  return [...out, ...rings()];
+  return out;
 }
 
-// The selected trial and the one it is compared with: the last two traces, moved on their own.
+// Rings around the selected trial and the one it is compared with: shapes, which move without
+// the points being drawn again.
 function rings() {
-  const places = ringPlaces();
-  return [css("--sx-ink"), css("--sx-red")].map((color, k) => ({
-    type: "scatter",
-    mode: "markers",
-    x: places.x[k],
-    y: places.y[k],
-    customdata: [],
-    marker: { symbol: "circle-open", size: 18, color, line: { width: 2.5, color } },
-    showlegend: false,
-    hoverinfo: "skip",
-  }));
-}
-
-function ringPlaces() {
   const data = state.data;
-  const at = [state.trial, state.vs].map((number) => {
+  const around = [[state.trial, css("--sx-ink")], [state.vs, css("--sx-red")]];
+  return around.flatMap(([number, color]) => {
     const i = data.place.get(number);
     const p = i === undefined ? null : pointOf(data, i);
-    return p ? [[p.x], [p.y]] : [[], []];
+    if (!p) return [];
+    const size = { xsizemode: "pixel", ysizemode: "pixel", x0: -9, x1: 9, y0: -9, y1: 9 };
+    return [{ type: "circle", xanchor: p.x, yanchor: p.y, ...size, line: { width: 2.5, color } }];
   });
-  return { x: at.map((p) => p[0]), y: at.map((p) => p[1]) };
 }
 
 function moveRings() {
   const plot = graph("front");
-  if (!state.data || !plot || !plot.data || plot.data.length < 2) return;
-  const last = plot.data.length;
-  window.Plotly.restyle(plot, ringPlaces(), [last - 2, last - 1]);
+  if (state.data && plot && plot.layout) window.Plotly.relayout(plot, { shapes: rings() });
 }
 
 const isSpace = () => state.summary && state.summary.state === "space";
@@ -199,6 +186,7 @@ function drawFront() {
   if (!state.data || !state.x) return;
   fillPickers();
   const drawn = layout(`${state.run} ${state.x} ${state.y}`, state.x, state.y);
+  drawn.shapes = rings();
   if (view) {
     // A new drawing keeps the zoom: Dash's component would start from the whole again.
     drawn.xaxis.range = [...view.x];

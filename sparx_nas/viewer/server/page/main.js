@@ -39,8 +39,9 @@ export async function poll() {
   if (!state.run) return;
   try {
     const found = await getIfChanged(runPath(state.run, "trials"), revision);
-    if (found) take(found);
+    if (found && found.revision !== revision) take(found);
     document.body.dataset.live = "yes";
+    if (found && found.note) notice(found.note, true);
   } catch (error) {
     document.body.dataset.live = "no";
     notice(error.message, true);
@@ -101,7 +102,10 @@ const count = (value) => value.toLocaleString("en");
 
 function showSummary() {
   const s = state.summary;
-  if (!s) return;
+  if (!s) {
+    document.getElementById("progress").textContent = state.run ? "Reading the run …" : "";
+    return;
+  }
   const badge = document.getElementById("state");
   badge.textContent = s.state === "space" ? "space, nothing trained" : s.state;
   badge.dataset.state = s.state;
