@@ -125,7 +125,7 @@ def test_every_view_is_drawn(client):
             body = {"a": 1, "color": color, "width": width}
             assert "data-layer" in asked(client, "wiring", body).get_json()["svg"]
     assert asked(client, "wiring", {"a": 1, "view": "spiral"}).status_code == 400
-    assert asked(client, "wiring", {"a": 1, "color": "importance"}).status_code == 400
+    assert asked(client, "wiring", {"a": 1, "color": "mass"}).status_code == 400
     assert asked(client, "wiring", {"a": 99}).status_code == 404
 
 

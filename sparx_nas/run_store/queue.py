@@ -202,11 +202,12 @@ def _consequence(run: Run, guest: bool, queue: Sequence[Waiting]) -> str:
             places = f"one of the {left} places left" if left > 1 else "the last place left"
             said.append(f"It is trained next{after} and takes {places}.")
     else:
-        command = f"python -m sparx_nas.search --resume {shlex.quote(run.path)}"
-        said.append(f"It waits in the study{after} until the run is resumed: {command}")
+        said.append(f"It waits in the study{after} until the run is resumed.")
     times = sorted(t.seconds for t in run.trials if t.state == "complete" and t.seconds)
     if times:
         said.append(f"A training takes about {duration(times[len(times) // 2])} here.")
+    if run.status.get("state") != "running":
+        said.append(f"To resume: python -m sparx_nas.search --resume {shlex.quote(run.path)}")
     return " ".join(said)
 
 

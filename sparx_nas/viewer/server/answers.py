@@ -21,7 +21,9 @@ from sparx_nas.viewer.server.source import Source
 from sparx_nas.viewer.wiring import wiring_svg
 
 VIEWS = ("arc", "matrix", "population")
-COLORS = ("class", "age", "importance")
+COLORS = ("class", "age")
+IMPORTANCE = {"mass": "mass", "gradient": "gradient", "ablation": "ablation_nll"}
+"""Colours by a measure of importance, and where its record has that."""
 WIDTHS = ("plain", "channels", "macs")
 CURVES = 60
 """Curves that are told at once."""
@@ -159,15 +161,26 @@ def paint_of(source: Source, design: Architecture, color: str, width: str) -> Pa
 
     Raises: GraphError for an unknown colour or width, or importance that was not measured.
     """
-    if color not in COLORS or width not in WIDTHS:
-        raise GraphError(f"colour is one of {', '.join(COLORS)}, width of {', '.join(WIDTHS)}")
-    shares: dict[tuple[str, str], float] = {}
-    if color == "importance":
-        found = importance_of(source, design)
-        if found is None:
-            raise GraphError("the importance of this design's edges was not measured")
-        shares = {(e["source"], e["target"]): e["mass"] for e in found["edges"]}
-    return Paint(color=color, width=width, importance=shares)  # type: ignore[arg-type]
+    colors = (*COLORS, *IMPORTANCE)
+    if color not in colors or width not in WIDTHS:
+        raise GraphError(f"colour is one of {', '.join(colors)}, width of {', '.join(WIDTHS)}")
+    if color in COLORS:
+        return Paint(color=color, width=width)  # type: ignore[arg-type]
+    found = importance_of(source, design)
+    if found is None:
+        raise GraphError("the importance of this design's edges was not measured")
+    shares = _shares(found["edges"], color)
+    return Paint(color="importance", width=width, importance=shares)  # type: ignore[arg-type]
+
+
+def _shares(edges: Sequence[Mapping[str, Any]], measure: str) -> dict[tuple[str, str], float]:
+    """Return what to paint by: shares of a layer's sources, or of all that cutting an edge loses.
+
+    An edge without which the network does better counts as none.
+    """
+    values = {(e["source"], e["target"]): max(0.0, e[IMPORTANCE[measure]]) for e in edges}
+    total = sum(values.values()) if measure == "ablation" else 1.0
+    return {edge: value / total if total else 0.0 for edge, value in values.items()}
 
 
 def importance_of(source: Source, design: Architecture) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import { boot } from "./api.js";
 
 const CHOICES = {
   view: ["arc", "matrix", "population"],
-  color: ["class", "age", "importance"],
+  color: ["class", "age", "mass", "gradient", "ablation"],
   width: ["plain", "channels", "macs"],
   tab: ["trials", "curves", "layers", "importance", "features"],
 };

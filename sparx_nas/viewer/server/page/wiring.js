@@ -9,6 +9,7 @@ import { change } from "./what-if.js";
 const box = document.getElementById("drawing");
 let asked = 0;
 let pinned = null;
+const PLAIN_COLORS = ["class", "age"];
 
 export function parsedSvg(text) {
   const made = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
@@ -21,7 +22,7 @@ export async function draw() {
   asked += 1;
   const mine = asked;
   const body = { a: state.edit ? state.edit.architecture : state.trial, view: state.view };
-  Object.assign(body, { color: state.color, width: state.width });
+  Object.assign(body, { color: measuredHere() ? state.color : plainColor(), width: state.width });
   if (state.vs !== null) body.b = state.vs;
   const found = await attempt(() => post(runPath(state.run, "wiring"), body));
   if (!found || mine !== asked) return;
@@ -31,6 +32,12 @@ export async function draw() {
   showWords(found.words);
   ready(focused);
 }
+
+const plainColor = () => (PLAIN_COLORS.includes(state.color) ? state.color : "class");
+
+// Importance belongs to one trained design, and is known once its details have come.
+const measuredHere = () =>
+  !state.edit && state.detail && state.detail.number === state.trial && typeof state.detail.importance === "object";
 
 function showKey(rows) {
   const list = document.getElementById("key");
@@ -176,13 +183,12 @@ function showChoices() {
   }
   for (const name of ["color", "width"]) {
     const pick = document.getElementById(name);
-    pick.value = state[name];
+    pick.value = name === "color" && !measuredHere() ? plainColor() : state[name];
     pick.disabled = state.view !== "arc" || state.vs !== null;
   }
-  const measured = state.detail && typeof state.detail.importance === "object";
-  const option = document.querySelector("#color option[value=importance]");
-  option.disabled = !measured || Boolean(state.edit);
-  option.textContent = option.disabled ? "importance (not measured)" : "importance";
+  const group = document.getElementById("importance-colors");
+  group.disabled = !measuredHere();
+  group.label = group.disabled ? "importance (not measured)" : "importance";
 }
 
 export function startWiring() {
@@ -213,7 +219,8 @@ export function startWiring() {
     if (names.some((name) => changed.has(name))) showChoices();
     if (changed.has("trial")) pinned = null;
     const population = state.view === "population" && changed.has("data");
-    if (population || ["trial", "vs", "view", "color", "width", "edit"].some((name) => changed.has(name))) draw();
+    const importance = changed.has("detail") && !PLAIN_COLORS.includes(state.color);
+    if (population || importance || ["trial", "vs", "view", "color", "width", "edit"].some((name) => changed.has(name))) draw();
   });
   showChoices();
   if (boot.trial !== null && !box.firstChild) draw();
