@@ -10,6 +10,7 @@ from typing import Any
 
 from sparx_nas.graph import ConnectivityGraph, measures
 from sparx_nas.pareto import best_trial, published_trial
+from sparx_nas.run_store import limits_of
 from sparx_nas.trial import OBJECTIVES, UNITS, Run, TrialRecord
 from sparx_nas.viewer import facts
 
@@ -86,6 +87,7 @@ def run_summary(run: Run) -> dict[str, Any]:
             for o in run.objectives
         ],
         "directions": dict(OBJECTIVES),
+        "limits": limits_of(run),
         "running": [_progress(t) for t in run.trials if t.state == "running"],
     }
 

@@ -8,6 +8,8 @@ import { measures, NAMES, role, shownRows, stateOf, trialName, value, words } fr
 
 const MOST_POINTS = 2000;
 const MOST_CURVES = 40;
+// What a limit kept from training has no accuracy: it stands on the x axis.
+const AXIS = 0.015;
 const SHAPES = { sparx: "star", plain: "triangle-up", dense: "diamond" };
 let view = null;
 let bound = false;
@@ -64,9 +66,11 @@ function kind(data, i) {
 }
 
 function points(data) {
-  const found = { dominated: [], stopped: [], over: [], front: [], named: [] };
+  const found = { dominated: [], stopped: [], over: [], untrained: [], front: [], named: [] };
   for (const i of shownRows(data)) {
     const point = pointOf(data, i);
+    const x = value(data, i, state.x);
+    if (!point && data.over.has(i) && x !== null && x !== undefined) found.untrained.push({ i, number: data.number[i], x, y: AXIS });
     if (!point) continue;
     found[kind(data, i)].push(point);
     if (data.baselines[point.number]) found.named.push(point);
@@ -96,7 +100,8 @@ function thinned(list) {
 
 function hover(data, p) {
   const said = [trialName(p.number) + (role(data, p.i) ? ` (${role(data, p.i)})` : "")];
-  said.push(`${NAMES[state.y] || state.y}: ${words(state.y, p.y)}`, `${NAMES[state.x] || state.x}: ${words(state.x, p.x)}`);
+  if (p.y !== AXIS) said.push(`${NAMES[state.y] || state.y}: ${words(state.y, p.y)}`);
+  said.push(`${NAMES[state.x] || state.x}: ${words(state.x, p.x)}`);
   const partial = data.partial[p.number];
   if (partial) said.push(`${stateOf(data, p.i)} after epoch ${partial[0]}`);
   return said.map(escaped).join("<br>");
@@ -132,6 +137,7 @@ function frontTraces(data) {
   add(isSpace() ? "design" : "dominated", drawn, { symbol: "circle", size: 7, color: css("--sx-grey"), opacity: 0.55 });
   add("stopped or running", found.stopped, open(css("--sx-grey"), 9));
   add("over a limit", found.over, open(css("--sx-pink"), 9, "x-thin-open"));
+  add("over a limit, not trained", found.untrained, open(css("--sx-pink"), 8, "triangle-up-open"), { yaxis: "y2" });
   const front = [...found.front].sort((a, b) => a.x - b.x);
   const stepped = state.x === state.usualX && state.y === state.usualY && state.x !== "number";
   add("front", front, { symbol: "circle", size: 9, color: blue }, stepped ? { mode: "lines+markers", line: { shape: shape(), color: blue, width: 1.5 } } : {});
@@ -140,6 +146,22 @@ function frontTraces(data) {
     out.push(trace(data, `${name} baseline`, [p], { symbol: SHAPES[name] || "pentagon", size: 13, color: data.front.has(p.number) ? red : css("--sx-paper"), line: { width: 2, color: red } }, { mode: "markers+text", texttemplate: escaped(name), textposition: "top center", textfont: { size: 11 }, showlegend: false }));
   }
   return out;
+}
+
+// Where a limit of the run forbids a design: the side of it that is too much.
+function limits() {
+  return ["x", "y"].flatMap((axis) => {
+    const most = state.summary.limits[state[axis]];
+    if (most === undefined) return [];
+    const top = Math.max(...(state.data.measures[state[axis]] || []).filter((v) => v !== null));
+    if (!(top > most)) return [];
+    const other = axis === "x" ? "y" : "x";
+    const across = { [`${other}ref`]: "paper", [`${other}0`]: 0, [`${other}1`]: 1 };
+    const color = css("--sx-pink");
+    const edge = { type: "line", [`${axis}0`]: most, [`${axis}1`]: most, ...across, line: { color, width: 1.5, dash: "dash" } };
+    const beyond = { type: "rect", [`${axis}0`]: most, [`${axis}1`]: top + 0.02 * (top - most), ...across, fillcolor: color, opacity: 0.12, line: { width: 0 }, layer: "below" };
+    return [beyond, edge];
+  });
 }
 
 // Rings around the selected trial and the one it is compared with: shapes, which move without
@@ -158,7 +180,7 @@ function rings() {
 
 function moveRings() {
   const plot = graph("front");
-  if (state.data && plot && plot.layout) window.Plotly.relayout(plot, { shapes: rings() });
+  if (state.data && plot && plot.layout) window.Plotly.relayout(plot, { shapes: [...limits(), ...rings()] });
 }
 
 const isSpace = () => state.summary && state.summary.state === "space";
@@ -186,7 +208,8 @@ function drawFront() {
   if (!state.data || !state.x) return;
   fillPickers();
   const drawn = layout(`${state.run} ${state.x} ${state.y}`, state.x, state.y);
-  drawn.shapes = rings();
+  drawn.shapes = [...limits(), ...rings()];
+  drawn.yaxis2 = { overlaying: "y", range: [0, 1], visible: false, fixedrange: true };
   if (view) {
     // A new drawing keeps the zoom: Dash's component would start from the whole again.
     drawn.xaxis.range = [...view.x];
