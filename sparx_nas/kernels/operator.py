@@ -4,6 +4,7 @@
 compiled anew; both keep their inputs only and compute states again on the way back.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -109,7 +110,19 @@ def _like(grads: Sequence[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
 
 def _shape_of_first(first: Tensor, *rest: object) -> Tensor:
     """Return a result without memory: contiguous, as the first argument."""
+    _keep_whole()
     return first.new_empty(first.shape)
+
+
+def _keep_whole() -> None:
+    """Tell Inductor, once it is loaded, to leave the scans whole though they can be taken apart.
+
+    Where the variable CI is set it takes an operator with a decomposition, which ONNX needs, for a
+    mistake. It asks for shapes before it comes to that.
+    """
+    lowering = sys.modules.get("torch._inductor.lowering")
+    if lowering is not None:
+        lowering.FALLBACK_ALLOW_LIST.update(("sparx_nas::ss2d", "sparx_nas::selective_scan"))
 
 
 def _shapes_of_inputs(gradient: Tensor, *inputs: Any) -> tuple[Tensor, ...]:

@@ -17,10 +17,14 @@ ANYTHING = "/<path:path>"
 
 @dataclass(frozen=True)
 class Guard:
-    """The rules of one server; without a `token` it answers to loopback names alone."""
+    """The rules of one server; without a `token` it answers to loopback names alone.
+
+    `host` is the address it is bound to.
+    """
 
     port: int
     token: str = ""
+    host: str = LOOPBACK[0]
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     @property
@@ -31,7 +35,7 @@ class Guard:
 
 def guard_for(host: str, port: int) -> Guard:
     """Return the rules for a host to bind: whatever is not loopback needs a token."""
-    return Guard(port=port, token="" if is_loopback(host) else secrets.token_urlsafe(24))
+    return Guard(port, "" if is_loopback(host) else secrets.token_urlsafe(24), host)
 
 
 def is_loopback(host: str) -> bool:
@@ -84,7 +88,7 @@ def _check(guard: Guard) -> AnyResponse | None:
         held = request.cookies.get(guard.cookie) or _bearer()
         if not hmac.compare_digest(held.encode(), guard.token.encode()):
             abort(401, "open the address that was printed, with its token")
-    elif _host_name(request.host) not in LOOPBACK:
+    elif _host_name(request.host) not in (*LOOPBACK, guard.host):
         abort(403, f"this server does not answer to the name {request.host!r}")
     if request.url_rule is not None and request.url_rule.rule == ANYTHING:
         abort(404)

@@ -14,6 +14,8 @@ from sparx_nas.viewer.server.catalogue import Catalogue, catalogue_of
 from sparx_nas.viewer.server.guard import Guard, guard_for
 
 PORT, TRIES, THREADS = 8050, 20, 8
+MOST_BYTES = 1_000_000
+"""Largest request that is read at all."""
 PATIENCE_S = 2.0
 """How long the first reading of a run may take before the page is served without it."""
 
@@ -38,7 +40,9 @@ def serve(
     guard = guard_for(host, number)
     app = make_app(catalogue, guard, read_only=read_only)
     _read_first(catalogue)
-    server = create_server(app, sockets=[listener], threads=THREADS, ident=None)
+    server = create_server(
+        app, sockets=[listener], threads=THREADS, ident=None, max_request_body_size=MOST_BYTES
+    )
     _say(f"Explorer {address(host, guard)}")
     if guard.token:
         _say("Reachable from other machines: whoever has this address can use it.")
