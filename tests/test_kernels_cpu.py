@@ -201,7 +201,6 @@ def test_operators_pass_torch_s_own_checks(backend):
 def test_compiled_graphs_are_whole_and_equal(backend, monkeypatch):
     """The second shape makes the sizes symbols; with CI set, and no cache, Inductor is strict."""
     monkeypatch.setenv("CI", "true")
-    monkeypatch.setattr(torch._inductor.config, "fx_graph_cache", False)
     if backend == "inductor" and not shutil.which("g++"):
         pytest.skip("torch's own compiler needs a C++ compiler")
     for function, inputs in (
@@ -214,7 +213,7 @@ def test_compiled_graphs_are_whole_and_equal(backend, monkeypatch):
         torch._dynamo.reset()
         whole = torch.compile(lambda *t, f=function: f(*t).sin(), fullgraph=True, backend=backend)
         for each in inputs:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), torch.compiler.config.patch(force_disable_caches=True):
                 warnings.simplefilter("ignore")
                 got = values_and_gradients(whole, each)
             plain = values_and_gradients(lambda *t, f=function: f(*t).sin(), each)
