@@ -114,7 +114,8 @@ function showSummary() {
   if (s.running.length) parts.push(`${s.running.length} running`);
   if (s.counts.failed) parts.push(`${s.counts.failed} failed`);
   parts.push(`${count(s.trials)} ${s.state === "space" ? "designs" : "trials"}, ${count(s.wirings)} wirings`);
-  if (s.data) parts.push(`${s.data}, ${s.fidelity}, seed ${s.seed}`);
+  const seed = s.seed === null ? "" : `seed ${s.seed}`;
+  if (s.data) parts.push([s.data, s.fidelity, seed].filter(Boolean).join(", "));
   if (s.state === "running" && s.seconds_a_trial && s.asked > s.trained) {
     const minutes = ((s.asked - s.trained) * s.seconds_a_trial) / 60;
     parts.push(`about ${minutes < 1.5 ? "a minute" : `${Math.round(minutes)} minutes`} of training left`);
