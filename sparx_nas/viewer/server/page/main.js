@@ -6,7 +6,7 @@ import { startDetails } from "./details.js";
 import { startKeys } from "./keys.js";
 import { readAddress, set, state, subscribe } from "./state.js";
 import { startTable } from "./table.js";
-import { indexed, trialName } from "./trials.js";
+import { indexed, measures, trialName } from "./trials.js";
 import { startEditing } from "./what-if.js";
 import { startWiring } from "./wiring.js";
 
@@ -73,10 +73,12 @@ function tellArrivals(before, data) {
 // Choose what is shown where nothing was chosen, or what was asked for is not there.
 function settle(data) {
   const changes = {};
-  if (!state.usualX) Object.assign(state, usualAxes(data));
-  const known = (name) => data.measures[name] || ["number", "density", "edges", "ganglia", "span", "in_degree"].includes(name);
-  if (!state.x || !known(state.x)) changes.x = state.usualX;
-  if (!state.y || !known(state.y)) changes.y = state.usualY;
+  const usual = usualAxes(data);
+  for (const [axis, before] of [["x", state.usualX], ["y", state.usualY]]) {
+    const chosen = state[axis] && state[axis] !== before && measures(data).includes(state[axis]);
+    if (!chosen) changes[axis] = usual[axis];
+  }
+  Object.assign(state, { usualX: usual.x, usualY: usual.y });
   for (const [name, number] of Object.entries(wanted)) {
     if (number === null) continue;
     if (data.place.has(number)) changes[name] = number;
@@ -92,10 +94,10 @@ function settle(data) {
 
 function usualAxes(data) {
   const names = Object.keys(data.measures);
-  const objectives = (state.summary.objectives || []).map((o) => o.name);
+  const objectives = (state.summary.objectives || []).map((o) => o.name).filter((name) => names.includes(name));
   const y = objectives[0] || (names.includes("params") ? "params" : names[0]) || "edges";
   const x = objectives[1] || (objectives.length ? "number" : names.includes("macs") ? "macs" : "number");
-  return { usualX: x, usualY: y };
+  return { x, y };
 }
 
 const count = (value) => value.toLocaleString("en");

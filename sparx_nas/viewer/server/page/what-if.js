@@ -33,7 +33,8 @@ export async function begin(ganglia) {
   const base = state.trial;
   const operation = ganglia ? { kind: "wiring", ganglia } : undefined;
   const found = await attempt(() => post(runPath(state.run, "what-if"), { architecture: detail.architecture, operation, base }));
-  if (!found) return;
+  // Another trial may have been selected meanwhile.
+  if (!found || state.trial !== base) return;
   const first = detail.architecture.ganglia;
   const history = ganglia && !found.mistake ? [first, found.architecture.ganglia] : [first];
   set({ edit: { base, architecture: found.architecture, found, history, at: history.length - 1 } });
