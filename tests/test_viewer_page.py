@@ -114,6 +114,21 @@ def test_a_click_on_a_point_shows_its_wiring_and_the_link_leads_back(browser, ad
         until(page, "w => document.getElementById('compare-words').textContent === w", arg=words)
 
 
+def test_back_and_forward_go_through_the_selections(browser, address):
+    with opened(browser, f"{address}?trial=0&sort=-top1") as page:
+        wait_for_trial(page, 0)
+        page.keyboard.press("]")
+        until(page, "!location.search.includes('trial=0')")
+        second = page.inner_text("#facts-title")
+        page.go_back()
+        wait_for_trial(page, 0)
+        assert "sort=-top1" in page.url
+        page.go_forward()
+        until(page, "t => document.getElementById('facts-title').textContent === t", arg=second)
+        first = page.inner_text("#table tbody tr[data-number] >> nth=0")
+        assert first.startswith("2\t")
+
+
 def test_a_link_to_what_is_not_there_says_so(browser, address):
     with opened(browser, f"{address}?run=nothing", empty=True) as page:
         assert "There is no run" in page.inner_text("#notice")
@@ -307,6 +322,73 @@ def test_exports_and_layers_agree_with_the_wiring(browser, address, tmp_path):
             page.click("[data-export=png]")
         picture.value.save_as(tmp_path / "got.png")
         assert (tmp_path / "got.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_lasso_filters_the_table_and_stays(browser, address):
+    with opened(browser, address) as page:
+        page.click("#front [data-title='Lasso Select']")
+        box = page.locator("#front .nsewdrag").bounding_box()
+        x, y, w, h = (box[key] for key in ("x", "y", "width", "height"))
+        half = y + h / 2
+        page.mouse.move(x + 2, y + 2)
+        page.mouse.down()
+        for at in ((x + w - 4, y + 2), (x + w - 4, half), (x + 2, half), (x + 2, y + 4)):
+            page.mouse.move(*at, steps=8)
+        page.mouse.up()
+        until(page, "document.getElementById('shown').textContent.includes(' of 6 trials')")
+        shown = page.inner_text("#shown")
+        assert not shown.startswith("Showing 0")
+        page.wait_for_timeout(500)
+        assert page.inner_text("#shown") == shown
+        page.click("#unfilter")
+        until(page, "document.getElementById('shown').textContent === 'All 6 trials'")
+
+
+def test_fast_changes_are_all_made(browser, address):
+    with opened(browser, f"{address}?trial=3") as page:
+        wait_for_trial(page, 3)
+        edit(page)
+        stage, depth = 3, DESIGNS[3].graph.depths[2]
+        before = set(DESIGNS[3].graph.ganglia)
+        page.evaluate(
+            """([stage, depth]) => import('/page/what-if.js').then(m => Promise.all(
+              Array.from({ length: depth }, (_, i) =>
+                m.change({ kind: 'layer', stage, layer: i + 1 }))))""",
+            [stage, depth],
+        )
+        ganglia = page.evaluate(
+            "import('/page/state.js').then(m => Object.keys(m.state.edit.architecture.ganglia))"
+        )
+        assert set(ganglia) ^ before == {f"3.{layer}" for layer in range(1, depth + 1)}
+        for _ in range(depth):
+            page.keyboard.press("u")
+        until(page, "document.getElementById('same').textContent.includes('trial 3')")
+
+
+def test_the_matrix_is_changed_with_the_keyboard(browser, address):
+    with opened(browser, f"{address}?trial=3&view=matrix") as page:
+        wait_for_trial(page, 3)
+        edit(page)
+        page.keyboard.press("w")
+        until(page, "document.activeElement.dataset.edge !== undefined")
+        before = page.get_attribute("[data-cost=params]", "data-exact")
+        page.keyboard.press("End")
+        page.keyboard.press("Enter")
+        until(
+            page,
+            "was => document.querySelector('[data-cost=params]').dataset.exact !== was",
+            arg=before,
+        )
+        until(page, "document.activeElement.dataset.edge !== undefined")
+
+
+def test_a_filter_after_scrolling_shows_what_it_found(browser, tmp_path):
+    with served(large_run(tmp_path, 400)) as address, opened(browser, address) as page:
+        page.evaluate("document.getElementById('table-scroll').scrollTop = 1e6")
+        page.wait_for_timeout(200)
+        page.fill("#find", "sparx")
+        until(page, "document.getElementById('shown').textContent.includes('of 400')")
+        until(page, "document.querySelectorAll('#table tr[data-number]').length > 0")
 
 
 def test_hostile_names_and_values_stay_text(browser, tmp_path):

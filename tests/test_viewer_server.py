@@ -240,7 +240,7 @@ def test_a_token_is_needed_off_loopback(run):
     assert entered.headers["Location"] == "/?trial=1"
     cookie = entered.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
+    assert "SameSite=Lax" in cookie
     assert client.get("/").status_code == 200
     away = app.test_client().get(f"//evil.example/?token={guard.token}")
     assert not away.headers.get("Location", "/").startswith("//")
@@ -304,3 +304,60 @@ def test_a_run_that_grows_is_read_again(tmp_path):
     finished(path, study, designs[1], 0.6)
     source.read()
     assert len(source.snapshot().run.trials) == 2
+
+
+def test_a_loss_that_is_no_number_is_told_as_none(tmp_path):
+    path = new_run(tmp_path)
+    study = new_study(path)
+    finished(path, study, distinct(1)[0], 0.5)
+    curves = path / "curves.jsonl"
+    curves.write_text(curves.read_text().replace('"train_loss": 2.0', '"train_loss": null'))
+    client = make_app(catalogue_of(path, ""), Guard(port=8050), read_only=True).test_client()
+    for rest in ("trial/0", "curves?trials=0"):
+        answer = client.get(f"/api/v1/run/micro-1/{rest}")
+        assert b"NaN" not in answer.data
+        assert b'"train_loss":' in answer.data
+
+
+@pytest.mark.parametrize(
+    "asked", ["?trial=--5", "?trial=²", "?trial=" + "9" * 4400, "?run=%00&trial=1"]
+)
+def test_odd_addresses_show_the_page(client, asked):
+    assert client.get(f"/{asked}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base": [1]},
+        {"operation": {"kind": "wiring", "ganglia": {"3.2": 5}}},
+        {"operation": {"kind": "wiring", "ganglia": {"__proto__": []}}},
+    ],
+)
+def test_odd_what_ifs_are_answered_in_words(client, run, change):
+    design = load_run(run).trials[1].architecture.to_dict()
+    answer = asked(client, "what-if", {"architecture": design} | change)
+    assert answer.status_code == 200
+    assert ("operation" in change) == bool(answer.get_json()["mistake"])
+
+
+def test_a_stage_that_is_too_deep_is_refused_at_once(client, run):
+    design = load_run(run).trials[1].architecture.to_dict()
+    answer = asked(client, "what-if", {"architecture": design | {"depths": [1, 2, 300, 1]}})
+    assert answer.status_code == 400
+    assert "300 layers" in answer.get_json()["error"]
+
+
+def test_a_drawing_is_saved_as_it_is_shown(client):
+    for body in ({"a": 1, "view": "matrix"}, {"a": 1, "b": 2}, {"a": 1, "view": "population"}):
+        answer = asked(client, "drawing.svg", body)
+        assert answer.status_code == 200
+        assert b"<style>" in answer.data
+
+
+def test_a_token_spelled_otherwise_leads_nowhere_twice(run):
+    guard = guard_for("0.0.0.0", 8050)
+    client = make_app(catalogue_of(run, ""), guard, read_only=True).test_client()
+    entered = client.get(f"/?%74oken={guard.token}&trial=1")
+    assert entered.headers["Location"] == "/?trial=1"
+    assert guard_for("127.0.0.2", 8050).host == "127.0.0.2"

@@ -15,6 +15,8 @@ from sparx_nas.trial import Run, TrialRecord
 from sparx_nas.viewer import edits
 
 OPERATIONS = ("layer", "edge", "rule", "wiring")
+DEEPEST = 64
+"""Layers of a stage that the explorer takes; the published models have up to 21."""
 LEAST_FOR_LATENCY = 8
 """Trials with a measured latency that a prediction needs."""
 
@@ -50,7 +52,10 @@ def changed(base: Architecture, operation: Any) -> Architecture:
         raise GraphError(f"no operation {kind!r}; there are {', '.join(OPERATIONS)}")
     graph = base.graph
     if kind == "wiring":
-        made = ConnectivityGraph.from_ganglia(graph.depths, operation.get("ganglia", {}))
+        try:
+            made = ConnectivityGraph.from_ganglia(graph.depths, operation.get("ganglia", {}))
+        except TypeError as cause:
+            raise GraphError("a wiring is a table: layers, and lists of layers") from cause
         return replace(base, graph=made)
     stage = _whole(operation, "stage")
     if kind == "layer":
@@ -189,6 +194,12 @@ def read_architecture(value: Any, where: str) -> Architecture:
     if not isinstance(value, Mapping):
         raise ArchitectureError(f"{where}: not an architecture")
     # The page edits wirings, so an id that was sent along may be that of another one.
-    return Architecture.from_dict(
-        {key: v for key, v in value.items() if key not in ("id", "wiring_id")}, where=where
-    )
+    given = {key: v for key, v in value.items() if key not in ("id", "wiring_id")}
+    try:
+        design = Architecture.from_dict(given, where=where)
+        deepest = max(design.graph.depths)
+    except (OverflowError, TypeError, ValueError) as cause:
+        raise ArchitectureError(f"{where}: not an architecture: {cause}") from cause
+    if deepest > DEEPEST:
+        raise ArchitectureError(f"{where}: {deepest} layers in a stage; {DEEPEST} is the most here")
+    return design

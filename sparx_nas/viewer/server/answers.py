@@ -105,6 +105,7 @@ def wiring_answer(
     versus: tuple[str, Architecture] | None,
     view: str,
     paint: Paint,
+    standalone: bool = False,
 ) -> dict[str, Any]:
     """Draw a design, alone or against another; the text says what the drawing shows.
 
@@ -113,14 +114,14 @@ def wiring_answer(
     if view not in VIEWS:
         raise GraphError(f"no view {view!r}; there are {', '.join(VIEWS)}")
     if view == "population":
-        return _population(source)
+        return _population(source, standalone)
     words = difference_words(design, versus[1]) if versus else ""
     if view == "matrix":
         other = versus[1] if versus else None
-        svg = matrix_svg(design, vs=other, ids="w", title=title, standalone=False)
+        svg = matrix_svg(design, vs=other, ids="w", title=title, standalone=standalone)
     elif versus:
         titles = (title, versus[0])
-        svg = compare_svg(design, versus[1], titles=titles, ids="w", standalone=False)
+        svg = compare_svg(design, versus[1], titles=titles, ids="w", standalone=standalone)
     else:
         svg = wiring_svg(design, title=title, ids="w", standalone=False, paint=paint)
     keys = _key(view, versus is not None, paint)
@@ -143,7 +144,7 @@ def _key(view: str, versus: bool, paint: Paint) -> Mapping[str, str]:
     return {said: sample(11.0, 11.0) for said, sample in samples.items()}
 
 
-def _population(source: Source) -> dict[str, Any]:
+def _population(source: Source, standalone: bool) -> dict[str, Any]:
     """Draw how often each edge is on the front, and elsewhere."""
     run = source.snapshot().run
     front = {t.number for t in run.front}
@@ -151,7 +152,7 @@ def _population(source: Source) -> dict[str, Any]:
     chosen = [t.architecture.graph for t in able if t.number in front]
     rest = [t.architecture.graph for t in able if t.number not in front]
     words = f"{len(chosen)} wirings on the front against {len(rest)} others"
-    svg = population_svg(chosen, rest, ids="w", title=words, standalone=False)
+    svg = population_svg(chosen, rest, ids="w", title=words, standalone=standalone)
     key = [[said, drawn] for said, drawn in _key("population", False, Paint()).items()]
     return {"svg": svg, "words": words, "key": key, "id": ""}
 
@@ -250,8 +251,10 @@ def what_if_answer(source: Source, sent: Mapping[str, Any]) -> dict[str, Any]:
             mistake = str(error)
     run = source.snapshot().run
     found = what_if.consequences(run, design, source.target())
-    base = source.snapshot().by_number.get(sent.get("base", None))
+    number = sent.get("base")
+    base = source.snapshot().by_number.get(number) if type(number) is int else None
     found["architecture"], found["mistake"] = design.to_dict(), mistake
+    found["layers"] = _layers(design)
     found["difference"] = difference_words(base.architecture, design) if base else ""
     found["base"] = dict(base.cost) if base else {}
     found["verdict"] = verdict_answer(source, design)

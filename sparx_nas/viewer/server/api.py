@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -103,7 +104,9 @@ def enqueued(catalogue: Catalogue, run: str) -> Response:
     design = read_architecture(sent().get("architecture"), "enqueue")
     if source.path is None:
         raise RunError("a space has no search to send a design to")
-    found = enqueue(source.path, source.snapshot().run, source.space, design)
+    with source.queueing:
+        # Two pages may send the same design at the same moment.
+        found = enqueue(source.path, source.snapshot().run, source.space, design)
     return answer(asdict(found) | {"id": design.id})
 
 
@@ -123,6 +126,13 @@ def export_sent(catalogue: Catalogue, run: str, kind: str) -> Response:
     """Return a design that the page sends as a file."""
     design = read_architecture(sent().get("architecture"), "export")
     return exported(design, f"{catalogue.open(run).name} what-if", kind)
+
+
+def drawing_file(catalogue: Catalogue, run: str) -> Response:
+    """Return a drawing as it is shown, with its style and legend in it."""
+    svg = drawing(catalogue.open(run), sent(), standalone=True)["svg"]
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}\n'
+    return download(text, "image/svg+xml", f"{run}.svg")
 
 
 def table(catalogue: Catalogue, run: str) -> Response:
@@ -151,13 +161,25 @@ POSTS: Mapping[str, Callable[..., Response]] = {
     "what-if": what_if,
     "enqueue": enqueued,
     "export.<kind>": export_sent,
+    "drawing.svg": drawing_file,
 }
 
 
 def answer(value: Mapping[str, Any]) -> Response:
-    """Return JSON."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """Return JSON; a number that is none becomes null, for JSON knows no other."""
+    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
     return Response(text, mimetype="application/json")
+
+
+def finite(value: Any) -> Any:
+    """Return JSON values with None in place of what is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return value
 
 
 def failed(error: Exception) -> tuple[Response, int]:
@@ -185,7 +207,9 @@ def sent() -> dict[str, Any]:
     return value
 
 
-def drawing(source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
+def drawing(
+    source: Source, asked: Mapping[str, Any], *, standalone: bool = False
+) -> dict[str, Any]:
     """Draw what the page asks for: `a` and perhaps `b`, each a trial's number or a design."""
     title, design = _design(source, asked.get("a"))
     versus = _design(source, asked["b"]) if asked.get("b") is not None else None
@@ -193,7 +217,9 @@ def drawing(source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
         source, design, str(asked.get("color", "class")), str(asked.get("width", "plain"))
     )
     view = str(asked.get("view", "arc"))
-    return answers.wiring_answer(source, design, title, versus=versus, view=view, paint=paint)
+    return answers.wiring_answer(
+        source, design, title, versus=versus, view=view, paint=paint, standalone=standalone
+    )
 
 
 def exported(design: Architecture, title: str, kind: str) -> Response:

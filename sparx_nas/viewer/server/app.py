@@ -1,6 +1,7 @@
 """The page: a server-drawn shell that is there at once, and Dash's charts that follow."""
 
 import json
+import re
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -96,7 +97,7 @@ def _first(source: Source) -> tuple[dict[str, Any], int | None, str]:
     except SparxError:
         return {}, None, ""
     asked = request.args.get("trial", "")
-    wanted = int(asked) if asked.lstrip("-").isdigit() else None
+    wanted = int(asked) if re.fullmatch(r"-?[0-9]{1,9}", asked) else None
     trial = found.by_number.get(wanted) if wanted is not None else None
     trial = trial or best_trial(found.run) or next(iter(found.run.trials), None)
     if trial is None:

@@ -4,6 +4,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from urllib.parse import urlencode
 
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -106,13 +107,12 @@ def _check(guard: Guard) -> AnyResponse | None:
 
 def _let_in(guard: Guard) -> AnyResponse:
     """Take the token out of the address and into a cookie."""
-    rest = "&".join(
-        part for part in request.query_string.decode().split("&") if not part.startswith("token=")
-    )
+    kept = [(key, value) for key, value in request.args.items(multi=True) if key != "token"]
+    rest = urlencode(kept)
     # One slash: two would lead to another host.
     path = "/" + request.path.lstrip("/")
     answer = redirect(path + (f"?{rest}" if rest else ""))
-    answer.set_cookie(guard.cookie, guard.token, httponly=True, samesite="Strict", max_age=YEAR_S)
+    answer.set_cookie(guard.cookie, guard.token, httponly=True, samesite="Lax", max_age=YEAR_S)
     return answer
 
 

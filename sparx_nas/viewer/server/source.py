@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparx_nas.patterns import plain_stage
 from sparx_nas.run_store import Follower, Waiting, read_run_space, waiting
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial import Run, TrialRecord
 from sparx_nas.viewer.columns import run_columns, run_summary
+from sparx_nas.viewer.edits import nearest_rule
 
 LOG = logging.getLogger(__name__)
 WATCHED = ("study.db", "study.db-wal", "curves.jsonl", "status.json", "config.yaml")
@@ -51,6 +53,7 @@ class Source:
         self._queue: tuple[object, tuple[Waiting, ...]] | None = None
         self._read_at, self._took = -CHECK_S, 0.0
         self._reading = False
+        self.queueing = threading.Lock()
         self.error = ""
 
     @property
@@ -104,7 +107,8 @@ class Source:
             fresh = start - self._read_at < CHECK_S
             if self._snapshot is not None and mark == self._mark and fresh:
                 return
-            made = snapshot_of(self._follower.read())
+            made = snapshot_of(self._follower.read(), waiting=len(self.waiting()))
+            _warm(made.run)
             self._snapshot, self._mark, self.error = made, mark, ""
             self._read_at = time.monotonic()
             self._took = self._read_at - start
@@ -132,9 +136,16 @@ class Source:
             self._reading = False
 
 
-def snapshot_of(run: Run) -> Snapshot:
-    """Turn a run into what the page is told."""
-    said: dict[str, Any] = {"summary": run_summary(run), "columns": run_columns(run)}
+def _warm(run: Run) -> None:
+    """Tabulate the published rules of all depths that there are; a what-if looks them up."""
+    for depth in {depth for trial in run.trials for depth in trial.architecture.graph.depths}:
+        nearest_rule(plain_stage(depth))
+
+
+def snapshot_of(run: Run, *, waiting: int = 0) -> Snapshot:
+    """Turn a run into what the page is told; `waiting` designs are queued in it."""
+    summary = run_summary(run) | {"waiting": waiting}
+    said: dict[str, Any] = {"summary": summary, "columns": run_columns(run)}
     text = json.dumps(said, separators=(",", ":"), allow_nan=False).encode()
     return Snapshot(
         run=run,

@@ -12,6 +12,7 @@ const MOST_CURVES = 40;
 const AXIS = 0.015;
 const SHAPES = { sparx: "star", plain: "triangle-up", dense: "diamond" };
 let view = null;
+let drag = "zoom";
 let bound = false;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -51,7 +52,7 @@ function layout(revision, x, y) {
     showlegend: true,
     legend: { orientation: "h", yanchor: "top", y: -0.16, x: 0, font: { size: 11 } },
     hoverlabel: { align: "left" },
-    dragmode: "zoom",
+    dragmode: drag,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--sx-muted"), activecolor: css("--sx-ink") },
   };
 }
@@ -67,7 +68,8 @@ function kind(data, i) {
 
 function points(data) {
   const found = { dominated: [], stopped: [], over: [], untrained: [], front: [], named: [] };
-  for (const i of shownRows(data)) {
+  // The lasso leaves the chart whole, where Plotly itself fades what is outside.
+  for (const i of shownRows(data, { lasso: false })) {
     const point = pointOf(data, i);
     const x = value(data, i, state.x);
     if (!point && data.over.has(i) && x !== null && x !== undefined) found.untrained.push({ i, number: data.number[i], x, y: AXIS });
@@ -199,7 +201,7 @@ function noteShown(found, drawn) {
     parts.push(`${drawn.toLocaleString("en")} of ${all.toLocaleString("en")} dominated trials drawn${where}; zoom in for the rest`);
   }
   const off = state.data.count - new Set(Object.values(found).flat().map((p) => p.number)).size;
-  if (off && !state.filter && !state.find) parts.push(`${off.toLocaleString("en")} without a value are not drawn`);
+  if (off && !state.find) parts.push(`${off.toLocaleString("en")} without a value are not drawn`);
   parts.push("click: select, Shift-click: compare");
   document.getElementById("front-note").textContent = parts.join(" · ");
 }
@@ -241,13 +243,17 @@ function bind(tries = 100) {
     const number = event.points[0].customdata;
     choose(number, event.event && event.event.shiftKey);
   });
-  plot.on("plotly_selected", (event) => event && set({ filter: inside(event) }));
+  // A chart that is drawn again tells of its selection once more, without its outline.
+  plot.on("plotly_selected", (event) => {
+    if (event && (event.lassoPoints || event.range)) set({ filter: inside(event) });
+  });
   plot.on("plotly_deselect", () => set({ filter: null }));
   plot.on("plotly_relayout", () => onZoom(plot));
 }
 
 function onZoom(plot) {
-  const { xaxis, yaxis } = plot._fullLayout;
+  const { xaxis, yaxis, dragmode } = plot._fullLayout;
+  drag = dragmode;
   const now = xaxis.autorange && yaxis.autorange ? null : { x: [...xaxis.range], y: [...yaxis.range] };
   if (JSON.stringify(now) === JSON.stringify(view)) return;
   view = now;
@@ -316,7 +322,7 @@ export function startCharts() {
     drawFront();
     drawCurves();
     subscribe((changed) => {
-      if (["data", "x", "y", "filter", "find"].some((name) => changed.has(name))) drawFront();
+      if (["data", "x", "y", "find"].some((name) => changed.has(name))) drawFront();
       else if (changed.has("trial") || changed.has("vs")) moveRings();
       if (["data", "tab", "trial", "vs", "filter"].some((name) => changed.has(name))) drawCurves();
     });

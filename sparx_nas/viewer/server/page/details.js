@@ -4,7 +4,7 @@ import { get, postForText, runPath } from "./api.js";
 import { attempt } from "./main.js";
 import { set, state, subscribe } from "./state.js";
 import { role, si, trialName } from "./trials.js";
-import { parsedSvg } from "./wiring.js";
+import { drawingOf, parsedSvg } from "./wiring.js";
 
 const el = (id) => document.getElementById(id);
 const KINDS = { svg: "SVG drawing", png: "PNG drawing", json: "JSON, for Architecture.load", yaml: "YAML", graphml: "GraphML", graph: "Graph JSON (node-link)", py: "Python snippet" };
@@ -60,8 +60,9 @@ function table(target, heads, rows) {
   target.replaceChildren(thead, tbody);
 }
 
+// The layers of what is drawn: the what-if while there is one, else the selected trial.
 function showLayers() {
-  const d = state.detail;
+  const d = state.edit ? state.edit.found : state.detail;
   if (!d) return;
   const heads = [["Layer"], ["Kind"], ["Channels x map at 224 px"], ["Parameters", true], ["MACs", true], ["Reads"]];
   table(el("layers"), heads, d.layers.map((l) => [l.layer, l.kind, l.shape, l.params ? si(l.params) : "", l.macs ? si(l.macs) : "", l.reads.join(", ") || "-"]));
@@ -107,10 +108,7 @@ function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-async function drawn() {
-  if (state.edit) return postForText(runPath(state.run, "export.svg"), { architecture: state.edit.architecture });
-  return (await fetch(runPath(state.run, `export/${state.trial}.svg`))).text();
-}
+const drawn = () => postForText(runPath(state.run, "drawing.svg"), drawingOf());
 
 async function png(name) {
   const image = new Image();
@@ -129,6 +127,7 @@ async function exportAs(kind) {
   el("exports").open = false;
   const name = `${state.run}-${state.edit ? "what-if" : trialName(state.trial).replace(" ", "-")}`;
   if (kind === "png") return attempt(() => png(`${name}.png`));
+  if (kind === "svg") return attempt(async () => save(`${name}.svg`, new Blob([await drawn()], { type: "image/svg+xml" })));
   if (state.edit) {
     const text = await attempt(() => postForText(runPath(state.run, `export.${kind}`), { architecture: state.edit.architecture }));
     return text && save(`${name}.${kind === "graph" ? "graph.json" : kind}`, new Blob([text]));
@@ -165,7 +164,8 @@ export function startDetails() {
     if (changed.has("trial")) load();
     if (changed.has("data") && state.detail && ["running", "interrupted"].includes(state.detail.state)) load();
     if (changed.has("detail") || changed.has("data")) showFacts();
-    if (changed.has("detail")) { showLayers(); showImportance(); }
+    if (changed.has("detail") || changed.has("edit")) showLayers();
+    if (changed.has("detail")) showImportance();
     if (changed.has("tab")) showTab();
     if (changed.has("tab") || changed.has("data")) showFeatures();
   });

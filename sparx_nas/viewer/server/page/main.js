@@ -4,7 +4,7 @@ import { boot, get, getIfChanged, runPath } from "./api.js";
 import { startCharts } from "./charts.js";
 import { startDetails } from "./details.js";
 import { startKeys } from "./keys.js";
-import { readAddress, set, state, subscribe } from "./state.js";
+import { followHistory, readAddress, set, state, subscribe } from "./state.js";
 import { startTable } from "./table.js";
 import { indexed, measures, trialName } from "./trials.js";
 import { startEditing } from "./what-if.js";
@@ -16,6 +16,7 @@ let revision = null;
 let timer = null;
 let noticeTimer = null;
 let wanted = {};
+let noted = false;
 
 export function notice(text, lasting = false) {
   const line = document.getElementById("notice");
@@ -42,6 +43,8 @@ export async function poll() {
     if (found && found.revision !== revision) take(found);
     document.body.dataset.live = "yes";
     if (found && found.note) notice(found.note, true);
+    else if (noted) notice("");
+    noted = Boolean(found && found.note);
   } catch (error) {
     document.body.dataset.live = "no";
     notice(error.message, true);
@@ -85,6 +88,7 @@ function settle(data) {
     else notice(`${state.run} has no ${trialName(number)}`);
   }
   wanted = {};
+  if (changes.vs !== undefined && changes.vs === changes.trial) delete changes.vs;
   if (state.trial === null && changes.trial === undefined) {
     const first = data.best ?? data.front.values().next().value ?? data.number[0];
     if (first !== undefined) changes.trial = first;
@@ -113,6 +117,7 @@ function showSummary() {
   badge.dataset.state = s.state;
   const parts = [];
   if (s.asked) parts.push(`${count(s.trained ?? 0)} of ${count(s.asked)} trained`);
+  if (s.waiting) parts.push(`${s.waiting} sent and waiting`);
   if (s.running.length) parts.push(`${s.running.length} running`);
   if (s.counts.failed) parts.push(`${s.counts.failed} failed`);
   parts.push(`${count(s.trials)} ${s.state === "space" ? "designs" : "trials"}, ${count(s.wirings)} wirings`);
@@ -168,7 +173,10 @@ function start() {
   listRuns();
   document.getElementById("share").addEventListener("click", copyLink);
   document.addEventListener("visibilitychange", () => !document.hidden && poll());
-  poll().then(() => { document.body.dataset.ready = "yes"; });
+  poll().then(() => {
+    document.body.dataset.ready = "yes";
+    queueMicrotask(followHistory);
+  });
 }
 
 start();

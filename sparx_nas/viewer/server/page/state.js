@@ -24,11 +24,14 @@ export const state = {
   y: "",
   filter: null,
   find: "",
+  sort: "number",
   edit: null,
 };
 
 const listeners = [];
 let waiting = null;
+// Whether selections make steps of the browser's history: not before the first one stands.
+let stepping = false;
 
 export function subscribe(listener) {
   listeners.push(listener);
@@ -44,7 +47,7 @@ export function set(changes) {
     queueMicrotask(() => {
       const told = waiting;
       waiting = null;
-      writeAddress();
+      writeAddress(stepping && (told.has("trial") || told.has("vs")));
       for (const listener of listeners) listener(told);
     });
   }
@@ -62,22 +65,38 @@ export function readAddress() {
   found.x = query.get("x") || "";
   found.y = query.get("y") || "";
   found.find = query.get("find") || "";
+  found.sort = query.get("sort") || "number";
   return { ...found, edit: query.get("edit") };
 }
 
-function writeAddress() {
+function writeAddress(step) {
   const query = new URLSearchParams();
   if (state.run) query.set("run", state.run);
   if (state.trial !== null) query.set("trial", state.trial);
   if (state.vs !== null) query.set("vs", state.vs);
-  const usual = { view: "arc", color: "class", width: "plain", tab: "trials", find: "" };
+  const usual = { view: "arc", color: "class", width: "plain", tab: "trials", find: "", sort: "number" };
   for (const [name, value] of Object.entries(usual)) {
     if (state[name] !== value) query.set(name, state[name]);
   }
   if (state.x && state.x !== state.usualX) query.set("x", state.x);
   if (state.y && state.y !== state.usualY) query.set("y", state.y);
   if (state.edit) query.set("edit", spelled(state.edit.architecture.ganglia));
-  history.replaceState(null, "", `?${query}`);
+  const address = `?${query}`;
+  if (address === location.search) return;
+  if (step) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
+}
+
+// Back and forward go through the selections.
+export function followHistory() {
+  stepping = true;
+  addEventListener("popstate", () => {
+    const { edit, ...asked } = readAddress();
+    if (asked.trial === null) delete asked.trial;
+    stepping = false;
+    set({ view: "arc", color: "class", width: "plain", tab: "trials", ...asked, x: asked.x || state.usualX, y: asked.y || state.usualY });
+    queueMicrotask(() => { stepping = true; });
+  });
 }
 
 // A wiring in an address: "3.4:0,2;3.6:4" for layer 3.4 that reads 3.0 and 3.2, and so on.
@@ -88,7 +107,7 @@ export function spelled(ganglia) {
 }
 
 export function unspelled(text) {
-  const ganglia = {};
+  const ganglia = Object.create(null);
   if (text === "none") return ganglia;
   for (const part of text.split(";")) {
     const [layer, sources] = part.split(":");

@@ -9,7 +9,8 @@ const MOST_HEIGHT = 440;
 const scroll = document.getElementById("table-scroll");
 const table = document.getElementById("table");
 let rows = [];
-let sort = { name: "number", down: false };
+// How the rows are sorted: a column's name, with a minus in front for the largest first.
+const sorting = () => ({ name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") });
 let columns = [];
 
 const columnsOf = (data) => [
@@ -30,7 +31,7 @@ function cellText(data, i, name) {
   return words(name, value(data, i, name));
 }
 
-function sortKey(data, i) {
+function sortKey(data, i, sort) {
   return TEXT.has(sort.name) ? cellText(data, i, sort.name) : value(data, i, sort.name);
 }
 
@@ -43,7 +44,8 @@ function refresh() {
     drawHead();
   }
   rows = shownRows(data);
-  const keys = new Map(rows.map((i) => [i, sortKey(data, i)]));
+  const sort = sorting();
+  const keys = new Map(rows.map((i) => [i, sortKey(data, i, sort)]));
   const sign = sort.down ? -1 : 1;
   rows.sort((a, b) => {
     const x = keys.get(a);
@@ -57,6 +59,7 @@ function refresh() {
   document.getElementById("shown").textContent = all
     ? `All ${data.count.toLocaleString("en")} trials` : `Showing ${rows.length.toLocaleString("en")} of ${data.count.toLocaleString("en")} trials`;
   document.getElementById("unfilter").hidden = !state.filter && !state.find;
+  if (scroll.scrollTop > rows.length * ROW) scroll.scrollTop = 0;
   table.setAttribute("aria-rowcount", String(rows.length + 1));
   scroll.style.height = `${Math.min(MOST_HEIGHT, (rows.length + 1) * (ROW + 1) + 6)}px`;
   drawRows();
@@ -71,9 +74,9 @@ function drawHead() {
     button.type = "button";
     button.textContent = HEADS[name];
     button.addEventListener("click", () => {
-      sort = { name, down: sort.name === name ? !sort.down : name === "top1" || name === "test_top1" };
-      showSort();
-      refresh();
+      const now = sorting();
+      const down = now.name === name ? !now.down : name === "top1" || name === "test_top1";
+      set({ sort: `${down ? "-" : ""}${name}` });
     });
     head.append(button);
     head.dataset.name = name;
@@ -85,6 +88,7 @@ function drawHead() {
 }
 
 function showSort() {
+  const sort = sorting();
   for (const head of table.tHead.querySelectorAll("th")) {
     head.setAttribute("aria-sort", head.dataset.name !== sort.name ? "none" : sort.down ? "descending" : "ascending");
   }
@@ -142,7 +146,7 @@ export function stepTrial(by) {
   if (!data || !rows.length) return;
   const here = rows.findIndex((i) => data.number[i] === state.trial);
   const next = rows[Math.min(rows.length - 1, Math.max(0, here + by))];
-  set({ trial: data.number[next] });
+  choose(data.number[next], false);
   reveal(data.number[next]);
 }
 
@@ -191,7 +195,8 @@ export function startTable() {
   find.addEventListener("input", () => set({ find: find.value }));
   document.getElementById("unfilter").addEventListener("click", () => { find.value = ""; set({ find: "", filter: null }); });
   subscribe((changed) => {
-    if (["data", "filter", "find"].some((name) => changed.has(name))) {
+    if (changed.has("sort")) showSort();
+    if (["data", "filter", "find", "sort"].some((name) => changed.has(name))) {
       find.value = state.find;
       refresh();
     } else if (state.data && (changed.has("trial") || changed.has("vs"))) drawRows();

@@ -76,11 +76,11 @@ export function role(data, i) {
 }
 
 // Rows that the lasso and the search box leave, as places in the columns.
-export function shownRows(data) {
+export function shownRows(data, { lasso = true } = {}) {
   const sought = state.find.trim().toLowerCase();
   const rows = [];
   for (let i = 0; i < data.count; i += 1) {
-    if (state.filter && !state.filter.has(data.number[i])) continue;
+    if (lasso && state.filter && !state.filter.has(data.number[i])) continue;
     if (sought) {
       const text = `${data.number[i]} ${stateOf(data, i)} ${role(data, i)} ${data.wirings.id[data.wiring[i]]}`;
       if (!text.toLowerCase().includes(sought)) continue;

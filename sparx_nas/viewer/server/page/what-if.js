@@ -1,55 +1,73 @@
 // Changing a wiring: every change is asked of the server, which knows the exact cost.
 
-import { boot, post, runPath } from "./api.js";
+import { boot, get, post, runPath } from "./api.js";
 import { attempt, notice, poll } from "./main.js";
 import { set, state, subscribe, unspelled } from "./state.js";
 import { si, trialName } from "./trials.js";
 
 const el = (id) => document.getElementById(id);
 const COSTS = { params: "Parameters", macs: "MACs", activation_bytes: "Activation memory" };
-let asked = 0;
+// What-ifs that were left, by the trial they were begun on: Edit takes them up again.
+const parked = new Map();
+let queue = Promise.resolve();
 
-const question = (architecture, operation) => ({
-  architecture,
-  operation,
-  base: state.edit ? state.edit.base : state.trial,
-});
+// One change after the other, each on what the one before it came to.
+function inTurn(action) {
+  queue = queue.then(action, action);
+  return queue;
+}
 
-export async function change(operation) {
+const ask = (architecture, operation, base) =>
+  attempt(() => post(runPath(state.run, "what-if"), { architecture, operation, base }));
+
+export const change = (operation) => inTurn(() => apply(operation));
+
+async function apply(operation) {
   const edit = state.edit;
   if (!edit) return;
-  asked += 1;
-  const mine = asked;
-  const found = await attempt(() => post(runPath(state.run, "what-if"), question(edit.architecture, operation)));
-  if (!found || mine !== asked || !state.edit) return;
+  const found = await ask(edit.architecture, operation, edit.base);
+  if (!found || !state.edit || state.edit.base !== edit.base) return;
   const same = JSON.stringify(found.architecture.ganglia) === JSON.stringify(edit.architecture.ganglia);
   const history = same ? edit.history : [...edit.history.slice(0, edit.at + 1), found.architecture.ganglia];
-  set({ edit: { ...edit, architecture: found.architecture, found, history, at: same ? edit.at : history.length - 1 } });
+  const rules = { ...edit.rules };
+  if (operation.kind === "rule" && !found.mistake) rules[operation.stage] = operation;
+  else if (!same) delete rules[operation.stage];
+  set({ edit: { ...edit, architecture: found.architecture, found, history, rules, at: same ? edit.at : history.length - 1 } });
 }
+
+// Ask again what the design leads to: the run has changed, or the design was sent.
+const refresh = () => state.edit && change({ kind: "wiring", ganglia: state.edit.architecture.ganglia });
 
 export async function begin(ganglia) {
-  const detail = state.detail;
-  if (!detail) return;
   const base = state.trial;
-  const operation = ganglia ? { kind: "wiring", ganglia } : undefined;
-  const found = await attempt(() => post(runPath(state.run, "what-if"), { architecture: detail.architecture, operation, base }));
+  if (base === null) return;
+  if (!ganglia && parked.has(base)) {
+    set({ edit: parked.get(base) });
+    refresh();
+    return;
+  }
+  const known = state.detail && state.detail.number === base ? state.detail : await attempt(() => get(runPath(state.run, `trial/${base}`)));
+  if (!known) return;
+  const found = await ask(known.architecture, ganglia ? { kind: "wiring", ganglia } : undefined, base);
   // Another trial may have been selected meanwhile.
   if (!found || state.trial !== base) return;
-  const first = detail.architecture.ganglia;
+  const first = known.architecture.ganglia;
   const history = ganglia && !found.mistake ? [first, found.architecture.ganglia] : [first];
-  set({ edit: { base, architecture: found.architecture, found, history, at: history.length - 1 } });
+  set({ edit: { base, architecture: found.architecture, found, history, rules: {}, at: history.length - 1 } });
 }
 
-export const end = () => set({ edit: null });
+export function end() {
+  if (state.edit) parked.set(state.edit.base, state.edit);
+  set({ edit: null });
+}
 
-async function step(by) {
+const step = (by) => inTurn(async () => {
   const edit = state.edit;
   if (!edit || edit.at + by < 0 || edit.at + by >= edit.history.length) return;
   const at = edit.at + by;
-  const operation = { kind: "wiring", ganglia: edit.history[at] };
-  const found = await attempt(() => post(runPath(state.run, "what-if"), question(edit.architecture, operation)));
-  if (found) set({ edit: { ...edit, architecture: found.architecture, found, at } });
-}
+  const found = await ask(edit.architecture, { kind: "wiring", ganglia: edit.history[at] }, edit.base);
+  if (found && state.edit) set({ edit: { ...edit, architecture: found.architecture, found, at, rules: {} } });
+});
 
 export const undo = () => step(-1);
 export const redo = () => step(1);
@@ -60,7 +78,7 @@ async function send() {
   const found = await attempt(() => post(runPath(state.run, "enqueue"), { architecture: edit.architecture }));
   if (found) {
     notice(found.accepted ? `Sent. ${found.words}` : found.words);
-    await change({ kind: "wiring", ganglia: edit.architecture.ganglia });
+    await refresh();
     poll();
   }
   show();
@@ -83,7 +101,7 @@ function show() {
   el("latency").textContent = found.latency ? `Latency: ${found.latency}` : "";
   el("difference").textContent = `Against ${trialName(edit.base)}: ${found.difference}`;
   el("same").textContent = found.same_words;
-  showSliders(found.rules, edit.architecture);
+  showSliders(found.rules, edit.rules);
   const verdict = found.verdict;
   el("verdict").textContent = boot.readOnly ? "This explorer only reads (--read-only)." : verdict.words;
   el("enqueue").disabled = boot.readOnly || !verdict.accepted;
@@ -115,7 +133,7 @@ function showCost(found) {
 const signed = (value, unit) => (value ? `${value > 0 ? "+" : "−"}${si(Math.abs(value))}${unit}` : "0");
 
 // One row of sliders a stage, set to the rule that is nearest to what is drawn.
-function showSliders(rules, architecture) {
+function showSliders(rules, byHand) {
   const box = el("sliders");
   const wanted = rules.map((rule) => rule.depth).join();
   if (box.dataset.depths !== wanted) {
@@ -126,12 +144,15 @@ function showSliders(rules, architecture) {
     const fields = box.children[i];
     const put = (name, value) => {
       const slider = fields.querySelector(`[name=${name}]`);
-      if (document.activeElement !== slider) slider.value = value;
+      slider.value = value;
       slider.nextElementSibling.textContent = shownAs(name, Number(slider.value), rule.depth);
     };
-    put("start", rule.start);
-    put("stride", rule.stride);
-    put("window", rule.window ?? rule.depth);
+    // The rule that was set by hand stands, until the stage is changed in another way.
+    const own = byHand[i + 1];
+    put("start", (own || rule).start);
+    put("stride", (own || rule).stride);
+    put("window", (own || rule).window ?? rule.depth);
+    put("density", own ? own.density : 1);
     const said = rule.changes ? `nearest rule, ${rule.changes} ${rule.changes === 1 ? "edge" : "edges"} away: ${rule.words}` : rule.words;
     fields.querySelector(".rule").textContent = said;
     fields.querySelector("button").disabled = !rule.changes;
@@ -188,9 +209,9 @@ export function startEditing(fromAddress) {
       begin(unspelled(waiting));
       waiting = null;
     }
-    if (changed.has("trial") && state.edit && state.trial !== state.edit.base) set({ edit: null });
+    if (changed.has("trial") && state.edit && state.trial !== state.edit.base) end();
     if (changed.has("edit") || changed.has("detail")) show();
-    if (changed.has("data") && state.edit) change({ kind: "wiring", ganglia: state.edit.architecture.ganglia });
+    if (changed.has("data")) refresh();
   });
   show();
 }

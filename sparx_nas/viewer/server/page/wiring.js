@@ -17,16 +17,27 @@ export function parsedSvg(text) {
   return document.importNode(made, true);
 }
 
+// What the server is asked to draw.
+export function drawingOf() {
+  const asked = { a: state.edit ? state.edit.architecture : state.trial, view: state.view, width: state.width };
+  asked.color = measuredHere() ? state.color : plainColor();
+  if (state.vs !== null) asked.b = state.vs;
+  return asked;
+}
+
 export async function draw() {
   if (state.trial === null && !state.edit) return;
   asked += 1;
   const mine = asked;
-  const body = { a: state.edit ? state.edit.architecture : state.trial, view: state.view };
-  Object.assign(body, { color: measuredHere() ? state.color : plainColor(), width: state.width });
-  if (state.vs !== null) body.b = state.vs;
-  const found = await attempt(() => post(runPath(state.run, "wiring"), body));
-  if (!found || mine !== asked) return;
-  const focused = box.contains(document.activeElement) ? document.activeElement.dataset.layer : null;
+  const found = await attempt(() => post(runPath(state.run, "wiring"), drawingOf()));
+  if (mine !== asked) return;
+  if (!found) {
+    box.replaceChildren();
+    showKey([]);
+    showWords("not drawn");
+    return;
+  }
+  const focused = box.contains(document.activeElement) ? placeOf(document.activeElement) : null;
   box.replaceChildren(parsedSvg(found.svg));
   showKey(found.key);
   showWords(found.words);
@@ -59,29 +70,34 @@ function showWords(words) {
   const versus = state.vs === null ? "" : `From ${here} (A) to ${trialName(state.vs)} (B): `;
   line.textContent = state.view === "population" ? words : versus + words;
   document.getElementById("compare-clear").hidden = state.vs === null;
-  const name = state.edit ? "What-if" : state.trial === null ? "Wiring" : trialName(state.trial);
+  const name = state.view === "population" ? "Population" : state.edit ? "What-if" : state.trial === null ? "Wiring" : trialName(state.trial);
   document.getElementById("wiring-title").textContent = name[0].toUpperCase() + name.slice(1);
 }
 
-// Layers take the focus one at a time; the arrows move it.
+// What the arrows walk over: layers, or the cells of a matrix.
+const stops = () => [...box.querySelectorAll(state.view === "matrix" ? "[data-edge][data-source]" : "[data-layer]")];
+
+const placeOf = (stop) => stop.dataset.layer || `${stop.dataset.source}>${stop.dataset.target}`;
+
+// They take the focus one at a time.
 function ready(focused) {
   const drawing = box.querySelector("svg");
   if (!drawing) return;
   drawing.setAttribute("role", "group");
   // A small wiring is not blown up to the width of the panel.
   drawing.style.maxWidth = `${1.35 * Number(drawing.getAttribute("width"))}px`;
-  const layers = [...box.querySelectorAll("[data-layer]")];
-  layers.forEach((layer, i) => {
-    layer.setAttribute("tabindex", i ? "-1" : "0");
-    layer.setAttribute("role", "button");
-    const title = layer.querySelector("title");
-    if (title) layer.setAttribute("aria-label", title.textContent.replaceAll("\n", ", "));
+  const all = stops();
+  all.forEach((stop, i) => {
+    stop.setAttribute("tabindex", i ? "-1" : "0");
+    stop.setAttribute("role", "button");
+    const title = stop.querySelector("title");
+    if (title) stop.setAttribute("aria-label", title.textContent.replaceAll("\n", ", "));
   });
-  layers.forEach(widen);
+  box.querySelectorAll("[data-layer]").forEach(widen);
   box.querySelectorAll("path[data-kind=aggregate]").forEach(thicken);
   box.classList.toggle("editable", Boolean(state.edit));
-  const again = layers.find((layer) => layer.dataset.layer === focused);
-  if (again) focusOn(layers, again);
+  const again = all.find((stop) => placeOf(stop) === focused);
+  if (again) focusOn(all, again);
   if (pinned) isolate(pinned);
   box.dataset.ready = String(asked);
 }
@@ -132,6 +148,7 @@ const edgeOf = (event) => event.target.closest("[data-source][data-target]");
 function act(event) {
   const layer = layerOf(event);
   const edge = layer ? null : edgeOf(event);
+  if (event.target.closest("[data-half=b], [data-layer][data-side=b]")) return;
   if (state.edit && state.view !== "population") {
     if (layer && !layer.dataset.layer.endsWith(".0")) return toggleLayer(layer.dataset.layer);
     if (edge && (edge.dataset.kind || "aggregate") === "aggregate") return toggleEdge(edge);
@@ -152,29 +169,41 @@ function toggleEdge(edge) {
 }
 
 function walk(event) {
-  const layers = [...box.querySelectorAll("[data-layer]")];
-  const here = layers.indexOf(document.activeElement);
+  const all = stops();
+  const here = all.indexOf(document.activeElement);
   if (here < 0) return;
-  const [stage, layer] = layers[here].dataset.layer.split(".").map(Number);
-  const at = (s, l) => layers.find((other) => other.dataset.layer === `${s}.${l}`);
-  const depth = (s) => Math.max(-1, ...layers.filter((o) => o.dataset.layer.startsWith(`${s}.`)).map((o) => Number(o.dataset.layer.split(".")[1])));
-  const aligned = (s) => at(s, Math.max(0, layer - depth(stage) + depth(s)));
+  const beside = state.view === "matrix" ? besideCell : besideLayer;
   const next = {
-    ArrowRight: () => layers[here + 1],
-    ArrowLeft: () => layers[here - 1],
-    ArrowUp: () => aligned(stage - 1),
-    ArrowDown: () => aligned(stage + 1),
-    Home: () => layers[0],
-    End: () => layers[layers.length - 1],
+    ArrowRight: () => all[here + 1],
+    ArrowLeft: () => all[here - 1],
+    ArrowUp: () => beside(all, all[here], -1),
+    ArrowDown: () => beside(all, all[here], 1),
+    Home: () => all[0],
+    End: () => all[all.length - 1],
   }[event.key];
   if (next) {
     event.preventDefault();
     const found = next();
-    if (found) focusOn(layers, found);
+    if (found) focusOn(all, found);
   } else if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
     act(event);
   }
+}
+
+// The layer of the stage above or below that stands under or over this one; lanes end together.
+function besideLayer(all, stop, by) {
+  const [stage, layer] = stop.dataset.layer.split(".").map(Number);
+  const layersOf = (s) => all.filter((other) => other.dataset.layer.startsWith(`${s}.`));
+  const wanted = Math.max(0, layer - layersOf(stage).length + layersOf(stage + by).length);
+  return all.find((other) => other.dataset.layer === `${stage + by}.${wanted}`);
+}
+
+// The cell of the same source in the next row up or down.
+function besideCell(all, stop, by) {
+  const [stage, layer] = stop.dataset.target.split(".").map(Number);
+  const target = `${stage}.${layer + by}`;
+  return all.find((other) => other.dataset.target === target && other.dataset.source === stop.dataset.source);
 }
 
 function showChoices() {
@@ -210,9 +239,10 @@ export function startWiring() {
   box.addEventListener("pointerleave", () => { tell(null); if (!pinned) isolate(null); });
   box.addEventListener("focusin", (event) => {
     const layer = layerOf(event);
-    tell(layer);
+    const stop = layer || edgeOf(event);
+    tell(stop);
     if (layer && !pinned) isolate(layer.dataset.layer);
-    if (layer) document.getElementById("says").textContent = layer.getAttribute("aria-label") || "";
+    if (stop) document.getElementById("says").textContent = stop.getAttribute("aria-label") || "";
   });
   subscribe((changed) => {
     const names = ["trial", "vs", "view", "color", "width", "edit", "detail"];
