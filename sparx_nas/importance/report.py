@@ -12,8 +12,6 @@ from sparx_nas.importance.measures import measure
 from sparx_nas.importance.trained import (
     SPLIT,
     data_of,
-    device_name,
-    device_of,
     fidelity_of,
     network_of,
     trained_trial,
@@ -22,6 +20,7 @@ from sparx_nas.importance.trained import (
 from sparx_nas.quantities import percent
 from sparx_nas.run_store import write_importance
 from sparx_nas.run_store.importance import KIND, SCHEMA
+from sparx_nas.training import device_name, resolve_device
 
 WIDTH = 80
 ROW = "{:<14}{:>10}{:>12}{:>16}{:>14}"
@@ -47,7 +46,7 @@ def record_importance(
     Raises: SparxError if the trial cannot be measured; `trained` says when.
     """
     run, trial = trained_trial(path, number)
-    where, fidelity = device_of(device), fidelity_of(trial)
+    where, fidelity = resolve_device(device), fidelity_of(trial)
     data = data_of(run, trial)
     model = network_of(run, trial, data, where)
     batches = validation_batches(data, images, seed=fidelity.seed, device=where)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from sparx_nas.data import DataSet, open_data
 from sparx_nas.data.splits import take_stratified
 from sparx_nas.data.store import MemoryStore
-from sparx_nas.errors import ArchitectureError, DeviceError, RunError
+from sparx_nas.errors import ArchitectureError, RunError
 from sparx_nas.importance.measures import Batches
 from sparx_nas.models import SparxBackbone, build
 from sparx_nas.run_store import load_run, weights_path
@@ -115,25 +115,6 @@ def validation_batches(data: DataSet, images: int, *, seed: int, device: torch.d
         (channels_last(x), y)
         for x, y in drawn.batches(SPLIT, BATCH, seed=0, epoch=0, train=False, device=device)
     ]
-
-
-def device_of(name: str) -> torch.device:
-    """Return the torch device that a name stands for.
-
-    Raises: DeviceError if a GPU is asked for and not there.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: torch sees no GPU here", hint="use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def device_name(device: torch.device) -> str:
-    """Say what a device is, in a few words."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"cpu ({torch.get_num_threads()} threads)"
 
 
 def fidelity_of(trial: TrialRecord) -> Fidelity:

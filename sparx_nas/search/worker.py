@@ -15,10 +15,16 @@ from safetensors.torch import load, save
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet, open_data
-from sparx_nas.errors import DeviceError
 from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
-from sparx_nas.training import Recipe, Training, evaluate, latency_ms
+from sparx_nas.training import (
+    Recipe,
+    Training,
+    device_name,
+    evaluate,
+    latency_ms,
+    resolve_device,
+)
 from sparx_nas.trial import Fidelity, name_of
 
 Job = dict[str, Any]
@@ -96,25 +102,6 @@ def score_on_test(job: Job, weights: bytes) -> tuple[int, int]:
     training.model.load_state_dict(load(weights))
     score = evaluate(training.model, data, "test", batch_size=256, device=device)
     return score.correct, score.images
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the torch device of a worker.
-
-    Raises: DeviceError if a GPU is asked for and not there.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: torch sees no GPU here", hint="use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def device_name(device: torch.device) -> str:
-    """Say what a device is, in a few words."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"cpu ({torch.get_num_threads()} threads)"
 
 
 def name_process(number: int, label: str) -> None:

@@ -1,61 +1,18 @@
-// The front and the curves, drawn by Plotly inside Dash's components.
+// The front, drawn by Plotly inside Dash's component.
 
-import { get, runPath } from "./api.js";
-import { attempt } from "./main.js";
+import { drawCurves } from "./curves.js";
+import { css, escaped, graph, layout, put, whenReady } from "./plot.js";
 import { set, state, subscribe } from "./state.js";
 import { choose } from "./table.js";
 import { measures, NAMES, role, shownRows, stateOf, trialName, value, words } from "./trials.js";
 
 const MOST_POINTS = 2000;
-const MOST_CURVES = 40;
 // What a limit kept from training has no accuracy: it stands on the x axis.
 const AXIS = 0.015;
 const SHAPES = { sparx: "star", plain: "triangle-up", dense: "diamond" };
 let view = null;
 let drag = "zoom";
 let bound = false;
-
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const graph = (id) => document.querySelector(`#${id} .js-plotly-plot`);
-
-function put(id, figure) {
-  window.dash_clientside.set_props(id, { figure });
-}
-
-function whenReady(action, tries = 400) {
-  const there = window.dash_clientside && window.dash_clientside.set_props && document.getElementById("front");
-  if (there) action();
-  else if (tries) setTimeout(() => whenReady(action, tries - 1), 50);
-}
-
-const longest = () => (state.summary && state.summary.epochs) || 0;
-
-function layout(revision, x, y) {
-  const axis = (name) => ({
-    title: { text: NAMES[name] || name, font: { size: 12 } },
-    gridcolor: css("--sx-line"),
-    zeroline: false,
-    linecolor: css("--sx-grey"),
-    tickformat: name === "top1" || name === "test_top1" ? ".0%" : undefined,
-    dtick: name === "epoch" && longest() < 12 ? 1 : undefined,
-    exponentformat: "SI",
-    automargin: true,
-  });
-  return {
-    uirevision: revision,
-    xaxis: axis(x),
-    yaxis: axis(y),
-    margin: { l: 8, r: 12, t: 10, b: 8 },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, sans-serif", size: 12, color: css("--sx-ink") },
-    showlegend: true,
-    legend: { orientation: "h", yanchor: "top", y: -0.16, x: 0, font: { size: 11 } },
-    hoverlabel: { align: "left" },
-    dragmode: drag,
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--sx-muted"), activecolor: css("--sx-ink") },
-  };
-}
 
 // What a trial is drawn as; a baseline is named whatever else it is.
 function kind(data, i) {
@@ -108,8 +65,6 @@ function hover(data, p) {
   if (partial) said.push(`${stateOf(data, p.i)} after epoch ${partial[0]}`);
   return said.map(escaped).join("<br>");
 }
-
-const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
 function trace(data, name, list, marker, more = {}) {
   return {
@@ -209,7 +164,7 @@ function noteShown(found, drawn) {
 function drawFront() {
   if (!state.data || !state.x) return;
   fillPickers();
-  const drawn = layout(`${state.run} ${state.x} ${state.y}`, state.x, state.y);
+  const drawn = layout(`${state.run} ${state.x} ${state.y}`, state.x, state.y, drag);
   drawn.shapes = [...limits(), ...rings()];
   drawn.yaxis2 = { overlaying: "y", range: [0, 1], visible: false, fixedrange: true };
   if (view) {
@@ -277,40 +232,6 @@ function polygon({ x, y }) {
       if (y[i] > py !== y[j] > py && px < ((x[j] - x[i]) * (py - y[i])) / (y[j] - y[i]) + x[i]) odd = !odd;
     }
     return odd;
-  };
-}
-
-async function drawCurves() {
-  const data = state.data;
-  if (!data || state.tab !== "curves") return;
-  const wanted = new Set([state.trial, state.vs].filter((number) => number !== null));
-  for (const number of Object.keys(data.baselines)) wanted.add(Number(number));
-  for (const number of data.front) wanted.add(number);
-  if (state.filter) for (const number of state.filter) wanted.add(number);
-  for (const { number } of state.summary.running) wanted.add(number);
-  const numbers = [...wanted].slice(0, MOST_CURVES);
-  const found = await attempt(() => get(runPath(state.run, `curves?trials=${numbers.join(",")}`)));
-  if (!found) return;
-  const told = document.getElementById("curves-note");
-  told.textContent = found.curves.length
-    ? `Validation top-1 over epochs of ${found.curves.length} of ${data.count.toLocaleString("en")} trials: selected, front, baselines, running and those in the lasso.`
-    : "No trial has finished an epoch yet.";
-  put("curves", { data: found.curves.map((c) => curve(data, c)), layout: { ...layout(`${state.run} curves`, "epoch", "top1"), height: 380 } });
-}
-
-function curve(data, c) {
-  const chosen = c.number === state.trial || c.number === state.vs;
-  const named = data.baselines[c.number];
-  const color = chosen ? css("--sx-ink") : named ? css("--sx-red") : data.front.has(c.number) ? css("--sx-blue") : css("--sx-grey");
-  return {
-    type: "scatter",
-    mode: "lines+markers",
-    name: escaped(trialName(c.number) + (named ? ` (${named})` : "")),
-    x: c.epoch,
-    y: c.top1,
-    line: { color, width: chosen ? 3 : 1.5, dash: named ? "dash" : c.number === state.vs ? "dot" : "solid" },
-    marker: { size: 4 },
-    hovertemplate: "epoch %{x}: %{y:.1%}",
   };
 }
 
