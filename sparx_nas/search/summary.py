@@ -127,6 +127,7 @@ def _next(run: Run, path: Path) -> list[str]:
     storage = run.config.get("storage") or f"sqlite:///{path / 'study.db'}"
     commands = {
         "report": str(path / "report.html"),
+        "explore": f"python -m sparx_nas.viewer {shlex.quote(str(path))}",
         "go on": f"python -m sparx_nas.search --resume {shlex.quote(str(path))}{more}",
         "study": f"optuna-dashboard {shlex.quote(str(storage))}",
     }
