@@ -2,18 +2,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 import viewer_runs
+from test_viewer_wiring import SVG, architecture
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture
 from sparx_nas.graph import ConnectivityGraph
 from sparx_nas.viewer.compare import difference
 from sparx_nas.viewer.matrix import matrix_svg
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def architecture(graph: ConnectivityGraph) -> Architecture:
-    return Architecture(graph=graph, widths=(64,) * len(graph.depths))
 
 
 def graphs() -> list[ConnectivityGraph]:
