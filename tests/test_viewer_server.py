@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 from run_store_runs import distinct, finished, new_run, new_study
@@ -9,7 +10,8 @@ from run_store_runs import distinct, finished, new_run, new_study
 import sparx_nas
 from sparx_nas.architecture import Architecture, estimate
 from sparx_nas.errors import DeviceError, RunError
-from sparx_nas.run_store import load_run
+from sparx_nas.run_store import load_run, write_status
+from sparx_nas.viewer import __main__ as command
 from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of, runs_in
 from sparx_nas.viewer.server.guard import Guard, guard_for
@@ -361,3 +363,37 @@ def test_a_token_spelled_otherwise_leads_nowhere_twice(run):
     entered = client.get(f"/?%74oken={guard.token}&trial=1")
     assert entered.headers["Location"] == "/?trial=1"
     assert guard_for("127.0.0.2", 8050).host == "127.0.0.2"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--read-onyl"], "Did you mean '--read-only'?"),
+        (["--port", "x"], "invalid int value: 'x'"),
+        (["a", "b"], "unrecognized arguments: b"),
+    ],
+)
+def test_a_wrong_option_is_told_in_two_lines(capsys, words, told):
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told in said
+    assert said.count("\n") == 2
+
+
+def test_only_a_run_that_may_change_unseen_is_read_again_by_its_age(tmp_path, monkeypatch):
+    path = new_run(tmp_path)
+    finished(path, new_study(path), distinct(1)[0], 0.5)
+    read = []
+    for state, times in (("running", 1), ("finished", 0)):
+        write_status(path, state=state)
+        source = catalogue_of(path, "").open("micro-1")
+        source.snapshot()
+        source._read_at -= 60
+        monkeypatch.setattr(source, "_read_quietly", lambda s=state: read.append(s))
+        source.snapshot()
+        end = time.monotonic() + 5
+        while read.count(state) < times and time.monotonic() < end:
+            time.sleep(0.01)
+        assert read.count(state) == times

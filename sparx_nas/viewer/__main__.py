@@ -4,13 +4,26 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from sparx_nas.errors import OptionError, did_you_mean
 from sparx_nas.prompt import exit_code
 
+USAGE = 2
 ABOUT = (
     "See every wiring that a search found beside its front, change one, know its cost, and send it "
     "to the search."
 )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints look like all others: what is wrong, and how to mend it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error in two lines and end."""
+        word = message.rpartition(" ")[2] if message.startswith("unrecognized") else ""
+        near = did_you_mean(word.partition("=")[0], self._option_string_actions) if word else ""
+        self.exit(USAGE, f"error: {message}.{near}\nhint: {self.prog} --help  [E-USAGE]\n")
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m sparx_nas.viewer") -> int:
@@ -21,7 +34,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m sparx_nas.vie
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(prog=prog, description=ABOUT)
+    parser = _Parser(prog=prog, description=ABOUT)
     parser.add_argument(
         "run",
         nargs="?",
@@ -48,8 +61,6 @@ def _serve(args: argparse.Namespace) -> int:
 
     Raises: SparxError for a run, space or port that cannot be had.
     """
-    from sparx_nas.errors import OptionError
-
     if args.space and args.run:
         raise OptionError("a run and --space together", hint="leave one of them out")
     if args.port is not None and not 0 <= args.port < 65536:

@@ -119,10 +119,17 @@ class Source:
         age = time.monotonic() - self._read_at
         if self._reading or age < max(PAUSE_S, 2 * self._took):
             return
-        if _mark(self.path) == self._mark and age < CHECK_S:
+        if _mark(self.path) == self._mark and (age < CHECK_S or self._settled()):
             return
         self._reading = True
         threading.Thread(target=self._read_quietly, daemon=True).start()
+
+    def _settled(self) -> bool:
+        """Tell whether the run's files say all: nobody drives it, and its study is among them."""
+        run = self._snapshot.run if self._snapshot else None
+        return (
+            run is not None and run.status["state"] != "running" and not run.config.get("storage")
+        )
 
     def _read_quietly(self) -> None:
         """Read, and keep an error for the page: a run may be half written, or moved away."""
