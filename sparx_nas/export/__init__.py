@@ -1,0 +1,1 @@
+"""Trained networks written for use elsewhere: ONNX, torch.export, a single file, a model card."""

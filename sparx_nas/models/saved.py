@@ -1,0 +1,38 @@
+"""Networks in folders: `config.json` beside `model.safetensors`."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from sparx_nas.errors import ArchitectureError
+from sparx_nas.models.backbone import SparxBackbone, build
+from sparx_nas.network import WEIGHTS, Network
+from sparx_nas.record import write_bytes
+
+
+def save_network(folder: str | Path, network: Network, model: nn.Module) -> None:
+    """Write a network and its weights into a folder; each file in one step, the weights first."""
+    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    write_bytes(Path(folder) / WEIGHTS, bytes(save(state)))
+    network.save(folder)
+
+
+def load_network(folder: str | Path, *, backend: str = "auto") -> tuple[SparxBackbone, Network]:
+    """Build the network of a folder, on the CPU and in evaluation mode, and load its weights.
+
+    Raises: ArchitectureError naming the file that is missing, damaged or of another network.
+    """
+    network = Network.load(folder)
+    model = build(network.architecture, **network.build_arguments, backend=backend)
+    path = Path(folder)
+    path = (path if path.is_dir() else path.parent) / WEIGHTS
+    try:
+        model.load_state_dict(load_file(path), strict=True)
+    except FileNotFoundError as cause:
+        raise ArchitectureError(f"there is no file {path}") from cause
+    except (SafetensorError, RuntimeError, OSError) as cause:
+        reason = str(cause).splitlines()[0]
+        raise ArchitectureError(f"{path} does not fit {folder}'s network: {reason}") from cause
+    return model.eval(), network

@@ -1,0 +1,1 @@
+"""Full training of an architecture: one process or many, resumable."""
