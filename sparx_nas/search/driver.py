@@ -37,9 +37,9 @@ from sparx_nas.search.proposals import Proposal, Proposals
 from sparx_nas.search.sampler import make_sampler
 from sparx_nas.search.searcher import StudySearcher
 from sparx_nas.search.settings import Settings, to_config
-from sparx_nas.search.stopping import Stop, listening
 from sparx_nas.search.tuning import run_trials
 from sparx_nas.space import SearchSpace
+from sparx_nas.stopping import Stop, listening
 from sparx_nas.trial import Fidelity, Run
 
 LOG = logging.getLogger("sparx_nas")

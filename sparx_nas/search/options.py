@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from sparx_nas import checks
+from sparx_nas.checks import Check
 from sparx_nas.errors import OptionError
 from sparx_nas.search import values
 from sparx_nas.search.flags import SWITCHES, parse_flags
-from sparx_nas.search.values import Check
 from sparx_nas.trial import OBJECTIVES, Objective
 
 SamplerChoice = Literal["auto", "tpe", "nsga2", "random"]
@@ -71,37 +72,37 @@ class Options:
 
 
 CHECKS: Mapping[str, Check] = {
-    "space": values.some_text,
-    "config": values.path,
-    "trials": values.whole(1),
+    "space": checks.some_text,
+    "config": checks.path,
+    "trials": checks.whole(1),
     "time_budget": values.seconds,
-    "max_failures": values.whole(0),
-    "sampler": values.one_of("auto", "tpe", "nsga2", "random"),
-    "seed": values.whole(0, 2**31 - 1),
-    "data": values.some_text,
-    "data_dir": values.path,
-    "epochs": values.whole(1, 100_000),
-    "batch_size": values.whole(1, 1_000_000),
-    "image_size": values.whole(1, 8192),
-    "width": values.number(0, 16, open_low=True),
-    "stem_stride": values.one_of("4", "2", "1"),
-    "lr": values.number(0, 10, open_low=True),
-    "drop_path": values.number(0, 1, open_high=True),
-    "device": values.one_of("auto", "cpu", "cuda"),
-    "concurrency": values.whole(1, 4096, auto=True),
-    "gpus_per_trial": values.number(0, 64, auto=True),
-    "address": values.some_text,
-    "dashboard": values.yes_or_no,
-    "output": values.path,
-    "experiment": values.file_word,
-    "resume": values.path,
+    "max_failures": checks.whole(0),
+    "sampler": checks.one_of("auto", "tpe", "nsga2", "random"),
+    "seed": checks.whole(0, 2**31 - 1),
+    "data": checks.some_text,
+    "data_dir": checks.path,
+    "epochs": checks.whole(1, 100_000),
+    "batch_size": checks.whole(1, 1_000_000),
+    "image_size": checks.whole(1, 8192),
+    "width": checks.number(0, 16, open_low=True),
+    "stem_stride": checks.one_of("4", "2", "1"),
+    "lr": checks.number(0, 10, open_low=True),
+    "drop_path": checks.number(0, 1, open_high=True),
+    "device": checks.one_of("auto", "cpu", "cuda"),
+    "concurrency": checks.whole(1, 4096, auto=True),
+    "gpus_per_trial": checks.number(0, 64, auto=True),
+    "address": checks.some_text,
+    "dashboard": checks.yes_or_no,
+    "output": checks.path,
+    "experiment": checks.file_word,
+    "resume": checks.path,
     "storage": values.url,
-    "keep_weights": values.one_of("front", "all", "none"),
-    "format": values.one_of("auto", "rich", "plain", "json"),
-    "list_spaces": values.yes_or_no,
-    "explain": values.yes_or_no,
-    "dry_run": values.yes_or_no,
-    "verbose": values.yes_or_no,
+    "keep_weights": checks.one_of("front", "all", "none"),
+    "format": checks.one_of("auto", "rich", "plain", "json"),
+    "list_spaces": checks.yes_or_no,
+    "explain": checks.yes_or_no,
+    "dry_run": checks.yes_or_no,
+    "verbose": checks.yes_or_no,
 }
 """How each option but `objectives` and `constraint`, which are lists, is read."""
 

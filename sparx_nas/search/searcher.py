@@ -14,8 +14,8 @@ from ray.tune.search import Searcher
 
 from sparx_nas.search.ledger import Ledger
 from sparx_nas.search.proposals import Proposal, Proposals
-from sparx_nas.search.stopping import Stop
 from sparx_nas.search.worker import Job
+from sparx_nas.stopping import Stop
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]

@@ -1,18 +1,10 @@
-"""What each option may be: checks that turn text into a value or say what it should be.
+"""What the options of a search alone may be: objectives, limits, times, storages; see `checks`."""
 
-A check raises ValueError; its text follows the option's name in a message.
-"""
-
-import math
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from sparx_nas.errors import did_you_mean
 from sparx_nas.trial import OBJECTIVES, Direction, Objective
-
-Check = Callable[[str], Any]
 
 BYTE_KEYS = ("activation_bytes", "weight_bytes")
 CONSTRAINTS = ("params", "macs", *BYTE_KEYS, "published_flops")
@@ -21,88 +13,11 @@ BYTE_SUFFIXES = COUNT_SUFFIXES | {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def whole(low: int, high: int = 10**9, *, auto: bool = False) -> Check:
-    """Return a check for a whole number in [low, high], or `auto`, read as None."""
-    expected = f"a whole number from {low}" + (f" to {high}" if high < 10**9 else "")
-    expected += " or 'auto'" if auto else ""
-
-    def check(text: str) -> int | None:
-        if auto and text == "auto":
-            return None
-        if not re.fullmatch(r"[+-]?\d+", text) or not low <= int(text) <= high:
-            raise ValueError(f"is {text!r}; it is {expected}.{_near_auto(text, auto)}")
-        return int(text)
-
-    return check
-
-
-def number(
-    low: float, high: float, *, open_low: bool = False, open_high: bool = False, auto: bool = False
-) -> Check:
-    """Return a check for a number between two, or `auto`, read as None."""
-    floor = f"above {low:g}" if open_low else f"from {low:g}"
-    ceiling = f"below {high:g}" if open_high else f"up to {high:g}"
-    expected = f"a number {floor} and {ceiling}" + (", or 'auto'" if auto else "")
-
-    def check(text: str) -> float | None:
-        if auto and text == "auto":
-            return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        above = value > low if open_low else value >= low
-        below = value < high if open_high else value <= high
-        if not (above and below):
-            raise ValueError(f"is {text!r}; it is {expected}.{_near_auto(text, auto)}")
-        return value
-
-    return check
-
-
-def one_of(*known: str) -> Check:
-    """Return a check for one of a few words."""
-
-    def check(text: str) -> str:
-        if text not in known:
-            near = did_you_mean(text, known)
-            raise ValueError(f"is {text!r}; it is one of {', '.join(known)}.{near}")
-        return text
-
-    return check
-
-
-def some_text(text: str) -> str:
-    """Check for text that is not empty."""
-    if not text.strip():
-        raise ValueError("is empty.")
-    return text.strip()
-
-
-def path(text: str) -> Path:
-    """Check for a path, `~` being the home directory."""
-    return Path(some_text(text)).expanduser()
-
-
-def file_word(text: str) -> str:
-    """Check for a word that can name a folder."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise ValueError(f"is {text!r}; it is letters, digits, '.', '_' and '-', at most 100.")
-    return text
-
-
 def url(text: str) -> str:
     """Check for a storage URL."""
     if not re.match(r"[a-z][a-z0-9+]*://", text):
         raise ValueError(f"is {text!r}; it is a URL such as sqlite:///study.db.")
     return text
-
-
-def yes_or_no(text: str) -> bool:
-    """Check for a boolean as YAML files spell it."""
-    if text not in ("true", "false"):
-        raise ValueError(f"is {text!r}; it is true or false.")
-    return text == "true"
 
 
 def seconds(text: str) -> float:
@@ -172,8 +87,3 @@ def _rule(rule: str) -> tuple[str, int]:
     if limit < 1:
         raise ValueError(f"{rule!r} lets nothing through.")
     return key, limit
-
-
-def _near_auto(text: str, auto: bool) -> str:
-    """Suggest `auto` where it may have been meant."""
-    return did_you_mean(text, ["auto"]) if auto else ""

@@ -1,4 +1,4 @@
-"""Ending a search before its time: Ctrl-C, SIGTERM, too many failures."""
+"""Ending a search or a training before its time: Ctrl-C, SIGTERM, too many failures."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
 
 class Stop:
-    """Whether the search was asked to stop, and why; asked twice, it stops at once."""
+    """Whether the work was asked to stop, and why; asked twice, it stops at once."""
 
     def __init__(self) -> None:
         self.reason = ""
