@@ -1,7 +1,16 @@
 """Real images: digits, Fashion-MNIST, CIFAR, image folders and timm's data sets."""
 
-from sparx_nas.data.catalog import DATA_NAMES, find_data, open_data
+from sparx_nas.data.catalog import DATA_NAMES, Divided, Part, divide, find_data, open_data
 from sparx_nas.data.dataset import DataSet
 from sparx_nas.data.source import Found
 
-__all__ = ["DATA_NAMES", "DataSet", "Found", "find_data", "open_data"]
+__all__ = [
+    "DATA_NAMES",
+    "DataSet",
+    "Divided",
+    "Found",
+    "Part",
+    "divide",
+    "find_data",
+    "open_data",
+]

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,27 @@ class Part(NamedTuple):
     picks: Picks
 
 
+@dataclass(frozen=True)
+class Divided:
+    """A data set as stored, divided into splits; `rule` says how. No image is decoded yet."""
+
+    source: Source
+    parts: Mapping[str, Part]
+    rule: str
+
+    @cached_property
+    def data_id(self) -> str:
+        """16 hex digits over the images as stored, their labels, and who is in which split."""
+        return _data_id(self.parts)
+
+    def limited(self, limit: int | None, seed: int) -> "Divided":
+        """Return the same with at most `limit` images of each split, each class in its share."""
+        if limit is None:
+            return self
+        parts = {split: _limited(part, limit, seed) for split, part in self.parts.items()}
+        return Divided(self.source, parts, f"{self.rule}; at most {limit} images of each split")
+
+
 def find_data(name: str, data_dir: Path | None) -> Found:
     """Say where a data set is and what can be told without decoding it.
 
@@ -89,13 +111,18 @@ def open_data(
     Raises: OptionError for impossible numbers; DataError if the data are missing or damaged.
     """
     _check(image_size, seed, val_fraction, limit)
+    divided = divide(name, data_dir=data_dir, seed=seed, val_fraction=val_fraction)
+    return _loaded(divided.limited(limit, seed), image_size=image_size, with_test=with_test)
+
+
+def divide(name: str, *, data_dir: Path | None, seed: int, val_fraction: float) -> Divided:
+    """Find a data set and decide every image's split as `open_data` does; nothing is decoded.
+
+    Raises: DataError if the data are missing or damaged.
+    """
     reader, place = _reader(name, data_dir)
     source = reader.read(place)
-    parts, rule = _split(source, seed, val_fraction)
-    if limit is not None:
-        parts = {split: _limited(part, limit, seed) for split, part in parts.items()}
-        rule += f"; at most {limit} images of each split"
-    return _loaded(source, parts, rule=rule, image_size=image_size, with_test=with_test)
+    return Divided(source, *_split(source, seed, val_fraction))
 
 
 def _reader(name: str, data_dir: Path | None) -> tuple[Reader, Path | None]:
@@ -161,10 +188,9 @@ def _limited(part: Part, limit: int, seed: int) -> Part:
     return Part(part.pool, part.picks[drawn])
 
 
-def _loaded(
-    source: Source, parts: Mapping[str, Part], *, rule: str, image_size: int, with_test: bool
-) -> DataSet:
+def _loaded(divided: Divided, *, image_size: int, with_test: bool) -> DataSet:
     """Read the images of the splits and gather the facts."""
+    source, parts = divided.source, divided.parts
     wanted = [split for split in parts if with_test or split != "test"]
     stores = {split: load(parts[split].pool, parts[split].picks, image_size) for split in wanted}
     _check_stores(source, parts, stores)
@@ -173,14 +199,14 @@ def _loaded(
     return DataSet(
         name=source.name,
         source=source.place,
-        rule=rule,
+        rule=divided.rule,
         classes=source.classes,
         in_chans=source.in_chans,
         image_size=image_size,
         mean=mean,
         std=std,
         splits=sizes | {split: len(store.labels) for split, store in stores.items()},
-        data_id=_data_id(parts),
+        data_id=divided.data_id,
         flips=source.flips,
         unusable=source.skipped,
         stores=stores,

@@ -60,8 +60,10 @@ def find_folder(data_dir: Path | None) -> Found:
     )
 
 
-def read_folder(data_dir: Path | None) -> Source:
+def read_folder(data_dir: Path | None, *, with_test: bool = True) -> Source:
     """List the image files of each part and class; hidden files are passed over.
+
+    Without `with_test` a test/ is passed over as well.
 
     Raises: DataError naming the classes without an image and those outside train/, all at once.
     """
@@ -70,7 +72,8 @@ def read_folder(data_dir: Path | None) -> Source:
     skipped: list[Skipped] = []
     train = _list_part(root, "train", names, skipped)
     val = _list_part(root, "val", names, skipped)
-    test = _list_part(root, "test", names, skipped) if (root / "test").is_dir() else None
+    judged = with_test and (root / "test").is_dir()
+    test = _list_part(root, "test", names, skipped) if judged else None
     mistakes = [] if len(names) > 1 else [f"train/ has {len(names)} class folders, 2 are needed"]
     present = set(train.labels.tolist())
     mistakes += [
