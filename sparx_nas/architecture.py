@@ -1,7 +1,7 @@
 """An `Architecture`: a wiring with widths, stem and mixer settings; what is built and costed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,15 +10,23 @@ from sparx_nas import official
 from sparx_nas.buildable import architecture_mistakes, check_inner, check_proxy, image_sides
 from sparx_nas.cost import CostEstimate, LayerCost, count, layer_costs
 from sparx_nas.errors import ArchitectureError, SparxError, did_you_mean
+from sparx_nas.families import (
+    FAMILIES,
+    Family,
+    MambaSettings,
+    MixerSettings,
+    Norm,
+    Stem,
+    defaults,
+    mixer_settings,
+)
 from sparx_nas.graph import INPUT, ConnectivityGraph, layer_name
 from sparx_nas.patterns import StageInput
 from sparx_nas.plan import (
     BackbonePlan,
-    MixerPlan,
-    Norm,
     StagePlan,
-    Stem,
     map_sizes,
+    mixer_plan,
     scaled_width,
     stem_strides,
 )
@@ -29,31 +37,21 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 RATIOS = ("expand", "mlp_ratio", "layer_scale")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MambaSettings:
-    """Settings of the SS2D token mixer, the same in every layer.
-
-    `state_dim` N; `dt_rank` R or "auto" for ceil(C / 16); `conv_kernel` of the depthwise
-    convolution before the scan (odd; 0 or 1: there is none), `act` after it.
-    """
-
-    state_dim: int = 1
-    dt_rank: int | str = "auto"
-    conv_kernel: int = 5
-    act: str = "silu"
+OF_THE_FAMILY: Any = None
+"""Of a field that is left out: the family's own value is filled in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A backbone up to its weights: everything that changes the function, and nothing else.
 
-    Per stage: `widths` C, `expand` D / C of the scan, `mlp_ratio` hidden / C of the FFN (the hidden
-    width is C where that comes to 0), `layer_scale` initial value or None for none, `reductions`
-    of the aggregator's queries and keys, `stage_inputs` where the stage's input stands in a
-    context ("first", or "window": after the normal layers, as the official `cross_stage`).
-    What is left out takes the value of the published models.
+    `backbone` is a name of `FAMILIES`, `mixer` the settings of that family's kind.
+
+    Per stage: `widths` C, `expand` D / C of the mixer (1 in attention), `mlp_ratio` hidden / C of
+    the FFN (the hidden width is C where that comes to 0), `layer_scale` initial value or None for
+    none, `reductions` of the aggregator's queries and keys, `stage_inputs` where the stage's input
+    stands in a context ("first", or "window": after the normal layers, as the official
+    `cross_stage`). What is left out takes the value of the published models of the family.
 
     Raises: ArchitectureError listing every setting that no network can have.
     """
@@ -61,10 +59,10 @@ class Architecture:
     graph: ConnectivityGraph
     widths: tuple[int, ...]
     backbone: str = "mamba"
-    stem: Stem = "v1"
-    mixer: MambaSettings = field(default_factory=MambaSettings)
+    stem: Stem = OF_THE_FAMILY
+    mixer: MixerSettings = OF_THE_FAMILY
     mlp_act: str = "gelu"
-    norm: Norm = "group"
+    norm: Norm = OF_THE_FAMILY
     expand: tuple[float, ...] = ()
     mlp_ratio: tuple[float, ...] = ()
     layer_scale: tuple[float | None, ...] = ()
@@ -72,24 +70,26 @@ class Architecture:
     stage_inputs: tuple[StageInput, ...] = ()
 
     def __post_init__(self) -> None:
-        """Fill the per-stage defaults of the published models, then check everything."""
-        stages = len(self.graph.stages)
-        late = max(stages - 2, 0)
-        defaults: dict[str, tuple[Any, ...]] = {
-            "expand": (2.0,) * stages,
-            "mlp_ratio": (4.0,) * stages,
-            "layer_scale": ((None,) * (stages - late) + (1.0,) * late),
-            "reductions": tuple(max(1, 8 >> i) for i in range(stages)),
-            "stage_inputs": ("first",) * stages,
-        }
-        for name in ("widths", *defaults):
+        """Fill in the defaults of the family, then check everything."""
+        if self.backbone not in FAMILIES:
+            known = f"it is one of {', '.join(FAMILIES)}"
+            raise ArchitectureError(f"architecture: backbone is {self.backbone!r}; {known}")
+        shared, by_stage = defaults(self.family, len(self.graph.stages))
+        for name, default in shared.items():
+            object.__setattr__(self, name, getattr(self, name) or default)
+        for name in ("widths", *by_stage):
             given = tuple(getattr(self, name))
             if name in RATIOS:
                 given = tuple(float(v) if type(v) is int else v for v in given)
-            object.__setattr__(self, name, given or defaults.get(name, ()))
+            object.__setattr__(self, name, given or by_stage.get(name, ()))
         mistakes = architecture_mistakes(self)
         if mistakes:
             raise ArchitectureError.of("architecture", mistakes)
+
+    @property
+    def family(self) -> Family:
+        """What all backbones of this kind share."""
+        return FAMILIES[self.backbone]
 
     @cached_property
     def id(self) -> str:
@@ -103,7 +103,10 @@ class Architecture:
         resolved = self.plan().stages
         value["expand"] = [stage.inner for stage in resolved]
         value["mlp_ratio"] = [stage.hidden for stage in resolved]
-        value["mixer"]["dt_rank"] = [stage.rank for stage in resolved]
+        if isinstance(self.mixer, MambaSettings):
+            value["mixer"]["dt_rank"] = [stage.rank for stage in resolved]
+            if self.mixer.conv_kernel <= 1:
+                value["mixer"]["conv_kernel"] = 0
         for i, stage in enumerate(self.graph.stages):
             for name in RATIOS if not stage.depth else ():
                 value[name][i] = None
@@ -111,8 +114,6 @@ class Architecture:
                 value["reductions"][i] = None
             if not stage.mixes_input:
                 value["stage_inputs"][i] = None
-        if self.mixer.conv_kernel <= 1:
-            value["mixer"]["conv_kernel"] = 0
         return content_id(value)
 
     def context(self, stage: int, layer: int) -> tuple[int, ...]:
@@ -148,28 +149,29 @@ class Architecture:
         stages = tuple(self._stage_plan(i, width) for i in range(len(self.widths)))
         check_inner(stages)
         return BackbonePlan(
+            family=self.family,
             in_chans=in_chans,
             num_classes=num_classes,
             stem=self.stem,
             stem_strides=stem_strides(self.stem, stem_stride),
             norm=self.norm,
             mlp_act=self.mlp_act,
-            mixer=MixerPlan(
-                state_dim=self.mixer.state_dim,
-                conv_kernel=self.mixer.conv_kernel if self.mixer.conv_kernel > 1 else 0,
-                act=self.mixer.act,
-            ),
+            mixer=mixer_plan(self.mixer),
             stages=stages,
         )
 
     def _stage_plan(self, index: int, multiplier: float) -> StagePlan:
         """Resolve the shapes of one stage."""
-        width = scaled_width(self.widths[index], multiplier)
-        rank = self.mixer.dt_rank
+        heads = getattr(self.mixer, "heads", ())
+        reductions = getattr(self.mixer, "spatial_reductions", ())
+        rank = getattr(self.mixer, "dt_rank", 0)
+        width = scaled_width(self.widths[index], multiplier, heads[index] if heads else 0)
         return StagePlan(
             width=width,
             inner=int(width * self.expand[index]),
             rank=-(-width // 16) if isinstance(rank, str) else rank,
+            heads=heads[index] if heads else 0,
+            spatial_reduction=reductions[index] if reductions else 1,
             hidden=int(width * self.mlp_ratio[index]) or width,
             reduction=self.reductions[index],
             layer_scale=self.layer_scale[index],
@@ -218,7 +220,7 @@ class Architecture:
             raise ArchitectureError.of(where, wrong)
         try:
             graph = ConnectivityGraph.from_ganglia(given.pop("depths"), given.pop("ganglia", {}))
-            mixer = MambaSettings(**given.pop("mixer", {}))
+            mixer = mixer_settings(given.get("backbone", "mamba"), given.pop("mixer", {}))
             out = cls(graph=graph, mixer=mixer, **given)
         except (SparxError, TypeError, ValueError) as cause:
             raise ArchitectureError(f"{where}: {cause}") from cause

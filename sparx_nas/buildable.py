@@ -6,12 +6,12 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from sparx_nas.errors import ArchitectureError
+from sparx_nas.families import ConvSettings, MambaSettings, SwinSettings
 from sparx_nas.plan import StagePlan
 
 if TYPE_CHECKING:
     from sparx_nas.architecture import Architecture
 
-BACKBONES = ("mamba",)
 ACTIVATIONS = ("silu", "gelu", "relu")
 PER_STAGE = ("widths", "expand", "mlp_ratio", "layer_scale", "reductions", "stage_inputs")
 
@@ -25,10 +25,8 @@ def architecture_mistakes(a: "Architecture") -> list[str]:
         if len(getattr(a, name)) != stages
     ]
     choices: tuple[tuple[str, object, Sequence[str]], ...] = (
-        ("backbone", a.backbone, BACKBONES),
-        ("stem", a.stem, ("v1", "v2")),
+        ("stem", a.stem, a.family.stems),
         ("norm", a.norm, ("group", "layer")),
-        ("mixer.act", a.mixer.act, ACTIVATIONS),
         ("mlp_act", a.mlp_act, ACTIVATIONS),
         *(("stage_inputs", place, ("first", "window")) for place in a.stage_inputs),
     )
@@ -63,13 +61,13 @@ def check_proxy(in_chans: int, num_classes: int, width: float, stem_stride: int)
 
 
 def check_inner(stages: Sequence[StagePlan]) -> None:
-    """Refuse stages whose scan is left without channels once their widths are scaled.
+    """Refuse stages whose mixer is left without channels once their widths are scaled.
 
     Raises: ArchitectureError listing them.
     """
     least = [3 if any(s.contexts) else 1 if s.contexts else 0 for s in stages]
     found = [
-        f"stage {i} has width {stage.width} and {stage.inner} channels to scan; {needed} are needed"
+        f"stage {i} has width {stage.width} and {stage.inner} channels to mix; {needed} are needed"
         for i, (stage, needed) in enumerate(zip(stages, least, strict=True), 1)
         if stage.inner < needed
     ]
@@ -98,8 +96,41 @@ def _finite(value: object) -> bool:
 
 
 def _mixer_mistakes(a: "Architecture") -> Iterator[str]:
-    """Yield what is out of range in the settings that all stages share."""
+    """Yield what is out of range in the settings of the mixer."""
     m = a.mixer
+    kind = type(a.family.settings)
+    if not isinstance(m, kind):
+        yield f"mixer is {type(m).__name__}; a {a.backbone} backbone has {kind.__name__}"
+        return
+    if isinstance(m, MambaSettings | ConvSettings) and m.act not in ACTIVATIONS:
+        yield f"mixer.act is {m.act!r}; it is one of {', '.join(ACTIVATIONS)}"
+    if isinstance(m, MambaSettings):
+        yield from _scan_mistakes(m)
+        return
+    if isinstance(m, ConvSettings):
+        if type(m.kernel) is not int or m.kernel < 1 or m.kernel % 2 == 0:
+            yield f"mixer.kernel is {m.kernel!r}; it is odd, for an even one shrinks the map"
+        return
+    if isinstance(m, SwinSettings):
+        if type(m.window) is not int or m.window < 1:
+            yield f"mixer.window is {m.window!r}; it is a whole number, 1 or more"
+        yield from _by_stage_mistakes(a, "heads", m.heads)
+        return
+    yield from _by_stage_mistakes(a, "heads", m.heads)
+    yield from _by_stage_mistakes(a, "spatial_reductions", m.spatial_reductions)
+
+
+def _by_stage_mistakes(a: "Architecture", name: str, values: Sequence[object]) -> Iterator[str]:
+    """Yield what is wrong with a setting of the mixer that has one entry a stage."""
+    if len(values) != len(a.graph.stages):
+        yield f"mixer.{name} has {len(values)} entries for {len(a.graph.stages)} stages"
+    for value in values:
+        if type(value) is not int or value < 1:
+            yield f"mixer.{name} has {value!r}; it is a whole number, 1 or more"
+
+
+def _scan_mistakes(m: MambaSettings) -> Iterator[str]:
+    """Yield what is out of range in the settings of a scan."""
     if type(m.state_dim) is not int or m.state_dim < 1:
         yield f"mixer.state_dim is {m.state_dim!r}; it is 1 or more"
     if m.dt_rank != "auto" and (type(m.dt_rank) is not int or m.dt_rank < 1):
@@ -111,7 +142,8 @@ def _mixer_mistakes(a: "Architecture") -> Iterator[str]:
 
 def _stage_mistakes(a: "Architecture", i: int) -> Iterator[str]:
     """Yield what is out of range in one stage."""
-    stage, width, least = f"stage {i + 1}", a.widths[i], 2 if i == 0 else 1
+    halves = i == 0 and a.stem not in ("patch", "overlap")
+    stage, width, least = f"stage {i + 1}", a.widths[i], 2 if halves else 1
     if type(width) is not int or width < least:
         yield f"{stage} has width {width!r}; it is a whole number, {least} or more"
         return
@@ -122,6 +154,7 @@ def _stage_mistakes(a: "Architecture", i: int) -> Iterator[str]:
             return
     if a.expand[i] is None or not a.expand[i] > 0 or int(width * a.expand[i]) < 1:
         yield f"{stage} has expand {a.expand[i]}; times width {width} it must be 1 or more"
+    yield from _heads_mistakes(a, i)
     if a.mlp_ratio[i] is None or a.mlp_ratio[i] < 0:
         yield f"{stage} has mlp_ratio {a.mlp_ratio[i]}; it is 0 or more"
     if type(a.reductions[i]) is not int or a.reductions[i] < 1:
@@ -136,3 +169,13 @@ def _stage_mistakes(a: "Architecture", i: int) -> Iterator[str]:
     if int(width * a.expand[i]) < 3:
         fix = f"times width {width} it must be 3 or more"
         yield f"{stage} has ganglia and expand {a.expand[i]}; {fix}"
+
+
+def _heads_mistakes(a: "Architecture", i: int) -> Iterator[str]:
+    """Yield why the attention of one stage cannot be split into its heads."""
+    heads, width, stage = getattr(a.mixer, "heads", ()), a.widths[i], f"stage {i + 1}"
+    if heads and a.expand[i] != 1:
+        yield f"{stage} has expand {a.expand[i]}; attention keeps the width, so it is 1"
+    if heads and width % heads[i]:
+        fix = f"{width + -width % heads[i]} would do"
+        yield f"{stage} has width {width}, which its {heads[i]} heads do not divide; {fix}"

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sparx_nas.errors import ArchitectureError, did_you_mean
+from sparx_nas.families import Norm, Stem
 from sparx_nas.graph import ConnectivityGraph
 from sparx_nas.patterns import StageInput, sparx
-from sparx_nas.plan import Norm, Stem
 
 STAGES = 4
 PER_STAGE: Mapping[str, tuple[Any, ...]] = {

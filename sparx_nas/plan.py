@@ -6,31 +6,40 @@ and the context of every ganglion is listed in channel order.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-Stem = Literal["v1", "v2"]
-Norm = Literal["group", "layer"]
+from sparx_nas.families import (
+    ConvSettings,
+    Family,
+    MambaSettings,
+    MixerSettings,
+    Norm,
+    Stem,
+    SwinSettings,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class MixerPlan:
-    """Settings of the token mixer that are the same in every layer.
+    """Settings of the token mixer that are the same in every layer; 0 or "" where it has none.
 
-    `state_dim` N, `conv_kernel` k of the depthwise convolution (0: there is none), `act` after it.
+    `state_dim` N, `conv_kernel` k of the depthwise convolution (0: there is none), `act` after it,
+    `window` the side of an attention window.
     """
 
-    state_dim: int
-    conv_kernel: int
-    act: str
+    state_dim: int = 0
+    conv_kernel: int = 0
+    act: str = ""
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
     """Shapes of one stage.
 
-    `width` C, `inner` D of the scan, `rank` R of its step sizes, `hidden` of the FFN, `reduction`
-    r of the aggregator's queries and keys, `layer_scale` its initial value or None. `contexts[j]`
-    lists the layers that layer j + 1 aggregates, in channel order; empty for a normal layer.
+    `width` C, `inner` D of the mixer, `rank` R of a scan's step sizes, `hidden` of the FFN,
+    `reduction` r of the aggregator's queries and keys, `layer_scale` its initial value or None,
+    `heads` and `spatial_reduction` of attention (0 and 1 where there is none). `contexts[j]` lists
+    the layers that layer j + 1 aggregates, in channel order; empty for a normal layer.
     """
 
     width: int
@@ -40,6 +49,8 @@ class StagePlan:
     reduction: int
     layer_scale: float | None
     contexts: tuple[tuple[int, ...], ...]
+    heads: int = 0
+    spatial_reduction: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class BackbonePlan:
     `stem_strides` holds the stride of every convolution of the stem.
     """
 
+    family: Family
     in_chans: int
     num_classes: int
     stem: Stem
@@ -59,17 +71,29 @@ class BackbonePlan:
     stages: tuple[StagePlan, ...]
 
 
+def mixer_plan(settings: MixerSettings) -> MixerPlan:
+    """Resolve the settings that all layers share."""
+    if isinstance(settings, MambaSettings):
+        kernel = settings.conv_kernel if settings.conv_kernel > 1 else 0
+        return MixerPlan(state_dim=settings.state_dim, conv_kernel=kernel, act=settings.act)
+    if isinstance(settings, ConvSettings):
+        return MixerPlan(conv_kernel=settings.kernel, act=settings.act)
+    return MixerPlan(window=settings.window if isinstance(settings, SwinSettings) else 0)
+
+
 def stem_strides(stem: Stem, total: int) -> tuple[int, ...]:
     """Return the strides of the stem's convolutions for a total of 4 (as published), 2 or 1.
 
     A smaller total keeps the first stride, which is the cheaper place.
     """
+    if stem in ("patch", "overlap"):
+        return (total,)
     first, last = {4: (2, 2), 2: (2, 1), 1: (1, 1)}[total]
-    return (first, last) if stem == "v1" else (first, 1, last)
+    return (first, 1, last) if stem == "v2" else (first, last)
 
 
 def halved(side: int) -> int:
-    """Return the side of a map after a 3x3 convolution of stride 2 and padding 1."""
+    """Return the side of a map after a downsampling: rounded up."""
     return (side + 1) // 2
 
 
@@ -80,18 +104,31 @@ def reduced(side: int, ratio: int) -> int:
     return (side + 2 * ((ratio + 1) // 2) - ratio - 1) // ratio + 1
 
 
-def scaled_width(width: int, multiplier: float) -> int:
-    """Scale a width to the nearest multiple of 8, at least 8; a multiplier of 1 changes nothing."""
+def strided(side: int, stride: int) -> int:
+    """Return the side of a map after a convolution of the stem: rounded up, whatever its kernel."""
+    return -(-side // stride)
+
+
+def spatially_reduced(side: int, ratio: int) -> int:
+    """Return the side that keys and values have: rounded down, as a PVT drops what is left over."""
+    return max(1, side // ratio)
+
+
+def scaled_width(width: int, multiplier: float, heads: int = 0) -> int:
+    """Scale a width to the nearest multiple of 8 that its attention's heads divide, one at least.
+
+    A multiplier of 1 changes nothing.
+    """
     if multiplier == 1:
         return width
-    return max(8, 8 * math.floor(width * multiplier / 8 + 0.5))
+    step = math.lcm(8, heads or 1)
+    return max(step, step * math.floor(width * multiplier / step + 0.5))
 
 
 def map_sizes(plan: BackbonePlan, height: int, width: int) -> list[tuple[int, int]]:
     """Return (H, W) of every stage for an image of height x width pixels."""
     for stride in plan.stem_strides:
-        if stride == 2:
-            height, width = halved(height), halved(width)
+        height, width = strided(height, stride), strided(width, stride)
     sizes = [(height, width)]
     for _ in plan.stages[1:]:
         height, width = halved(height), halved(width)

@@ -196,7 +196,7 @@ def test_impossible_proxies_are_refused(settings):
 def test_a_proxy_that_leaves_no_channels_to_scan_is_refused():
     a = changed(expand=(0.2, 0.3, 2, 2))
     assert a.plan(width=1).stages[1].inner == 3
-    with pytest.raises(ArchitectureError, match="stage 2 has width 8 and 2 channels to scan; 3"):
+    with pytest.raises(ArchitectureError, match="stage 2 has width 8 and 2 channels to mix; 3"):
         a.plan(width=0.5)
 
 

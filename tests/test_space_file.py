@@ -64,7 +64,7 @@ def test_five_mistakes_are_reported_at_once_in_line_order():
         ("schema: 1", "schema: 2", 1, "schema: is 2; it is one of 1"),
         ("name: small", "name: a/b", 2, "letters, digits"),
         ("about: a small space", "about:", 3, "is empty"),
-        ("backbone: mamba", "backbone: mamba2", 4, "Did you mean 'mamba'?"),
+        ("backbone: mamba", "backbone: mamba2", 4, "Did you mean 'mamba'"),
         ("wiring: published", "wiring: [free]", 5, "is a list"),
         ("depth: 1,", "depth: 0,", 7, "from 1 to"),
         ("depth: 1,", "", 7, "stages[1].depth: missing"),

@@ -8,7 +8,8 @@ scan after arXiv 2401.10166 (VMamba), whose FLOP formula `published_flops` uses.
 from functools import lru_cache
 
 from sparx_nas.cost.tally import Tally
-from sparx_nas.plan import BackbonePlan, MixerPlan, Norm, StagePlan, halved, reduced
+from sparx_nas.families import Norm
+from sparx_nas.plan import BackbonePlan, MixerPlan, StagePlan, halved, reduced
 
 DIRECTIONS = 4
 KEEPS_OUTPUT = ("relu",)

@@ -18,13 +18,13 @@ from sparx_nas.kernels.reference import DIRECTIONS
 def register() -> None:
     """Tell torch's exporter how to take the operators apart."""
     operators = torch.ops.sparx_nas
-    register_decomposition(operators.ss2d.default)(lambda *inputs: _like(ss2d, inputs[:-1]))
+    register_decomposition(operators.ss2d.default)(lambda *inputs: as_operator(ss2d, inputs[:-1]))
     register_decomposition(operators.selective_scan.default)(
-        lambda *inputs: _like(selective_scan, inputs[:-1])
+        lambda *inputs: as_operator(selective_scan, inputs[:-1])
     )
 
 
-def _like(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
+def as_operator(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
     """Compute as the operator does: wide inside, the type of the first outside, contiguous."""
     kind = inputs[0].dtype
     wide = torch.float64 if kind == torch.float64 else torch.float32
@@ -32,9 +32,18 @@ def _like(function: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
 
 
 def ss2d(
-    x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
+    x: Tensor,
+    x_proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_logs: Tensor,
+    Ds: Tensor,
+    recurrence: Callable[..., Tensor] | None = None,
 ) -> Tensor:
-    """Scan a map as `reference.ss2d` does, all directions in one recurrence."""
+    """Scan a map as `reference.ss2d` does, all directions in one recurrence.
+
+    That is one node of higher order; `recurrence` is another function of its five arguments.
+    """
     height, width, channels = x.shape[1:]
     rank, states = dt_weight.shape[2], A_logs.shape[1]
     rows = torch.stack([_visit(x, k) for k in range(DIRECTIONS)])
@@ -44,7 +53,7 @@ def ss2d(
     step = softplus(delta + dt_bias.view(DIRECTIONS, 1, 1, channels))
     A = -torch.exp(A_logs).view(DIRECTIONS, 1, channels, states)
     u, step, B, C = (t.permute(2, 0, 1, 3).contiguous() for t in (rows, step, B, C))
-    y = _recurrence(u, step, B, C, A)
+    y = (recurrence or _recurrence)(u, step, B, C, A)
     y = y.permute(1, 2, 0, 3)
     merged = sum(
         (_unvisit(y[k], k, height, width) for k in range(1, DIRECTIONS)),

@@ -24,7 +24,7 @@ def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> di
     """Return the modules of an aggregator of `sources` maps, in the official order."""
     C, E, inner = stage.width, stage.width * sources, 3 * (stage.inner // 3)
     return {
-        "d_norm": make_norm(plan.norm, E),
+        "d_norm": make_norm(plan.norm, E, plan.family.norm_eps),
         "d_proj": nn.Sequential(
             DepthwiseConv2d(E, 3, bias=False),
             nn.BatchNorm2d(E),

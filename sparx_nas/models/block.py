@@ -3,16 +3,27 @@
 Letters: B batch, C width, H x W map. Source: arXiv 2409.09649. Module names are the official ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
+from sparx_nas.families import FeedForwardConv, Mixer
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
+from sparx_nas.models.conv import ConvMixer
 from sparx_nas.models.mamba import MambaMixer
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
+from sparx_nas.models.pvt import PvtMixer
+from sparx_nas.models.swin import SwinMixer
 from sparx_nas.plan import BackbonePlan, StagePlan
+
+MIXERS: Mapping[Mixer, type[nn.Module]] = {
+    "scan": MambaMixer,
+    "window": SwinMixer,
+    "reduction": PvtMixer,
+    "convolution": ConvMixer,
+}
 
 
 class LayerScale(nn.Module):
@@ -29,12 +40,16 @@ class LayerScale(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Widen, add a depthwise convolution, activate, narrow."""
+    """Widen, convolve by depth where the family does, activate, narrow."""
 
-    def __init__(self, channels: int, hidden: int, act: str) -> None:
+    def __init__(self, channels: int, hidden: int, act: str, conv: FeedForwardConv) -> None:
         super().__init__()
         self.fc1 = PointwiseConv2d(channels, hidden)
-        self.dwconv = DepthwiseConv2d(hidden, 3, add_input=True)
+        self.dwconv = (
+            nn.Identity()
+            if conv == "none"
+            else DepthwiseConv2d(hidden, 3, add_input=conv == "residual")
+        )
         self.act = ACTIVATIONS[act]()
         self.fc2 = PointwiseConv2d(hidden, channels)
 
@@ -47,20 +62,28 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One layer, normal or ganglion; `sources` is the number of maps it aggregates.
 
-    LayerScale acts on the identity branch, as upstream, not on the residual one.
+    `index` counts the layers of the stage from 0. LayerScale acts on the identity branch, as in
+    the official SparX-Mamba, not on the residual one.
     """
 
     def __init__(
-        self, plan: BackbonePlan, stage: StagePlan, sources: int, drop_path: float, backend: str
+        self,
+        plan: BackbonePlan,
+        stage: StagePlan,
+        sources: int,
+        *,
+        index: int,
+        drop_path: float,
+        backend: str,
     ) -> None:
         super().__init__()
-        C, scale = stage.width, stage.layer_scale
-        self.pos_embed = DepthwiseConv2d(C, 3, add_input=True)
-        self.norm = make_norm(plan.norm, C)
-        self.op = MambaMixer(plan, stage, sources, backend)
+        C, scale, family = stage.width, stage.layer_scale, plan.family
+        self.pos_embed = DepthwiseConv2d(C, 3, add_input=True) if family.position else nn.Identity()
+        self.norm = make_norm(plan.norm, C, family.norm_eps)
+        self.op = MIXERS[family.mixer](plan, stage, sources, index, backend)
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
-        self.norm2 = make_norm(plan.norm, C)
-        self.mlp = FeedForward(C, stage.hidden, plan.mlp_act)
+        self.norm2 = make_norm(plan.norm, C, family.norm_eps)
+        self.mlp = FeedForward(C, stage.hidden, plan.mlp_act, family.feed_forward_conv)
         self.layerscale_1 = nn.Identity() if scale is None else LayerScale(C, scale)
         self.layerscale_2 = nn.Identity() if scale is None else LayerScale(C, scale)
 

@@ -27,9 +27,11 @@ class MambaMixer(nn.Module):
     `sources` is the number of maps that a ganglion aggregates, 0 for a normal layer.
     """
 
-    def __init__(self, plan: BackbonePlan, stage: StagePlan, sources: int, backend: str) -> None:
+    def __init__(
+        self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
+    ) -> None:
         super().__init__()
-        D, R, N = stage.inner, stage.rank, plan.mixer.state_dim
+        D, R, N, bias = stage.inner, stage.rank, plan.mixer.state_dim, plan.family.bias
         self.x_proj_weight = nn.Parameter(torch.empty(DIRECTIONS * (R + 2 * N), D, 1))
         self.dt_projs_weight = nn.Parameter(torch.empty(DIRECTIONS, D, R))
         self.dt_projs_bias = nn.Parameter(torch.empty(DIRECTIONS, D))
@@ -40,13 +42,13 @@ class MambaMixer(nn.Module):
             for name, module in aggregator_modules(plan, stage, sources).items():
                 self.add_module(name, module)
         else:
-            self.in_proj = PointwiseConv2d(stage.width, D)
+            self.in_proj = PointwiseConv2d(stage.width, D, bias=bias)
         kernel = plan.mixer.conv_kernel
         if kernel:
-            self.conv2d = DepthwiseConv2d(D, kernel)
+            self.conv2d = DepthwiseConv2d(D, kernel, bias=bias)
         self.act = ACTIVATIONS[plan.mixer.act]()
-        self.out_norm = make_norm(plan.norm, D)
-        self.out_proj = PointwiseConv2d(D, stage.width)
+        self.out_norm = make_norm(plan.norm, D, plan.family.norm_eps)
+        self.out_proj = PointwiseConv2d(D, stage.width, bias=bias)
         self.reset_scan()
 
     @torch.no_grad()

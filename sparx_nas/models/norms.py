@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from sparx_nas.plan import Norm
+from sparx_nas.families import Norm
 
 EPS = 1e-5
+"""Of every norm whose family says nothing else."""
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU}
 
@@ -16,17 +17,20 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, 
 class PositionNorm(nn.Module):
     """LayerNorm over the channels of every position of a (B, C, H, W) map."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = EPS) -> None:
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise; the shape stays."""
-        rows = layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, EPS)
+        rows = layer_norm(
+            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps
+        )
         return rows.permute(0, 3, 1, 2)
 
 
-def make_norm(kind: Norm, channels: int) -> nn.Module:
+def make_norm(kind: Norm, channels: int, eps: float = EPS) -> nn.Module:
     """Return a norm over (B, C, H, W): `group` over a whole sample, `layer` at each position."""
-    return nn.GroupNorm(1, channels, EPS) if kind == "group" else PositionNorm(channels)
+    return nn.GroupNorm(1, channels, eps) if kind == "group" else PositionNorm(channels, eps)

@@ -2,11 +2,19 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sparx_nas.buildable import ACTIVATIONS, BACKBONES
+from sparx_nas.buildable import ACTIVATIONS
 from sparx_nas.errors import did_you_mean
+from sparx_nas.families import (
+    FAMILIES,
+    ConvSettings,
+    MambaSettings,
+    MixerSettings,
+    PvtSettings,
+    SwinSettings,
+)
 from sparx_nas.space.tree import Entry, Mistakes, Scalar, shown
 
 Check = Callable[[Any], Any]
@@ -141,15 +149,23 @@ PROXY: dict[str, Check] = {
     "width": number(16),
     "stem_stride": one_of(4, 2, 1),
 }
-MIXER: dict[str, Check] = {
-    "state_dim": whole(1, 1024),
-    "dt_rank": whole(1, 16384, word="auto"),
-    "conv_kernel": whole(0, 63),
-    "act": one_of(*ACTIVATIONS),
+MIXER: Mapping[type[MixerSettings], Mapping[str, Check]] = {
+    MambaSettings: {
+        "state_dim": whole(1, 1024),
+        "dt_rank": whole(1, 16384, word="auto"),
+        "conv_kernel": whole(0, 63),
+        "act": one_of(*ACTIVATIONS),
+    },
+    SwinSettings: {"heads": whole(1, 1024), "window": whole(1, 1024)},
+    PvtSettings: {"heads": whole(1, 1024), "spatial_reductions": whole(1, 1024)},
+    ConvSettings: {"kernel": whole(1, 63), "act": one_of(*ACTIVATIONS)},
 }
+"""Settings of the mixer, by the kind that a family has."""
+MIXER_BY_STAGE = ("heads", "spatial_reductions")
+"""Those with one entry a stage, or one for all."""
 SETTINGS: dict[str, Check] = {
-    "backbone": one_of(*BACKBONES),
-    "stem": one_of("v1", "v2"),
+    "backbone": one_of(*FAMILIES),
+    "stem": one_of(*dict.fromkeys(stem for f in FAMILIES.values() for stem in f.stems)),
     "mlp_act": one_of(*ACTIVATIONS),
     "norm": one_of("group", "layer"),
 }

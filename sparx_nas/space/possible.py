@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparx_nas.architecture import Architecture, MambaSettings
+from sparx_nas.architecture import Architecture
 from sparx_nas.errors import ArchitectureError
+from sparx_nas.families import FAMILIES
 from sparx_nas.graph import ConnectivityGraph, StageGraph
 from sparx_nas.patterns import dense_stage, plain_stage
 from sparx_nas.space.fields import NO_START
@@ -41,12 +42,13 @@ def note_impossible(
     """Note each setting, and then each width of a stage, that no network can have."""
     count = len(rows) or 1
     before = len(mistakes.found)
+    usual = _usual_widths(settings, count)
     for line, setting in _one_by_one(top, settings):
-        _try(line, (plain_stage(1),) * count, (64,) * count, setting, mistakes)
+        _try(line, (plain_stage(1),) * count, usual, setting, mistakes)
     shared = settings if len(mistakes.found) == before else {}
     for row in rows:
         for width in row.choices.get("width", ()):
-            stages, widths = [plain_stage(1)] * count, [64] * count
+            stages, widths = [plain_stage(1)] * count, list(usual)
             stages[row.number - 1] = dense_stage(1) if row.may_have_ganglia else plain_stage(1)
             widths[row.number - 1] = int(width)
             _try(row.width_line, tuple(stages), tuple(widths), shared, mistakes)
@@ -55,14 +57,27 @@ def note_impossible(
 def _one_by_one(
     top: Mapping[str, Entry], settings: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield every setting by itself, with its line."""
+    """Yield every setting by itself, beside the family and the heads, with its line."""
+    family = {key: settings[key] for key in ("backbone",) if key in settings}
+    mixer: Any = settings.get("mixer")
+    heads = {"heads": mixer.heads} if hasattr(mixer, "heads") else {}
+    shared = family | ({"mixer": type(mixer)(**heads)} if heads else {})
     for key, value in settings.items():
         if key != "mixer":
-            yield top[key].line, {key: value}
+            yield top[key].line, shared | {key: value}
             continue
         for name, entry in top[key].value.items() if isinstance(top[key].value, dict) else ():
             if hasattr(value, name):
-                yield entry.line, {key: MambaSettings(**{name: getattr(value, name)})}
+                one = type(value)(**(heads | {name: getattr(value, name)}))
+                yield entry.line, shared | {key: one}
+
+
+def _usual_widths(settings: Mapping[str, Any], stages: int) -> tuple[int, ...]:
+    """Return widths that nothing is wrong with, whatever the heads."""
+    family = FAMILIES.get(str(settings.get("backbone")))
+    mixer = settings.get("mixer") or (family.settings if family else None)
+    heads = tuple(getattr(mixer, "heads", ()))
+    return tuple(64 * h for h in heads) if len(heads) == stages else (64,) * stages
 
 
 def _try(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparx_nas.architecture import MambaSettings
+from sparx_nas.families import FAMILIES, MixerSettings
 from sparx_nas.space.fields import (
     LIMITS,
     MIXER,
+    MIXER_BY_STAGE,
     NO_START,
     PROXY,
     PUBLISHED,
@@ -174,9 +175,24 @@ def _settings(top: Mapping[str, Entry], stages: int, mistakes: Mistakes) -> dict
     for key, check in STAGE_SETTINGS.items():
         if key in top:
             found[key] = _per_stage(top[key], check, stages, mistakes)
-    if "mixer" in top:
-        found["mixer"] = MambaSettings(**_values(top["mixer"], MIXER, mistakes))
+    family = FAMILIES.get(str(found.get("backbone")))
+    if "mixer" in top and family:
+        found["mixer"] = _mixer(top["mixer"], type(family.settings), stages, mistakes)
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _mixer(
+    entry: Entry, kind: type[MixerSettings], stages: int, mistakes: Mistakes
+) -> MixerSettings:
+    """Read the settings of the mixer; those with mistakes are left out."""
+    checks = MIXER[kind]
+    found: dict[str, Any] = {
+        key: _per_stage(value, checks[key], stages, mistakes)
+        if key in MIXER_BY_STAGE
+        else checked(value, checks[key], mistakes)
+        for key, value in section(entry, tuple(checks), mistakes).items()
+    }
+    return kind(**{key: value for key, value in found.items() if value is not None})
 
 
 def _per_stage(

@@ -1,0 +1,133 @@
+"""State dicts of other code under our names: SparX, VMamba, and timm's Swin and PVT v2.
+
+`renamed` recognises a state dict by its names and returns it as our network of the same family has
+it; weights of linear maps become those of 1x1 convolutions. Nothing is guessed by shape.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from sparx_nas.errors import ArchitectureError
+
+Rules = tuple[tuple[str, str], ...]
+
+WRAPPERS = ("model", "state_dict", "module", "state_dict_ema", "model_ema")
+"""Keys under which training code keeps the state dict in a checkpoint."""
+DERIVED = ("relative_position_index", "attn_mask")
+"""Buffers of other code that follow from the shape."""
+
+VMAMBA: Rules = (
+    (r"^patch_embed\.2\.", "patch_embed.1."),
+    (r"^patch_embed\.5\.", "patch_embed.3."),
+    (r"^patch_embed\.7\.", "patch_embed.4."),
+    (r"\.downsample\.1\.", ".downsample.0."),
+    (r"\.downsample\.3\.", ".downsample.1."),
+    (r"^classifier\.norm\.", "classifier.0."),
+    (r"^classifier\.head\.", "classifier.3."),
+    (r"\.op\.x_proj\.weight$", ".op.x_proj_weight"),
+    (r"\.op\.dt_projs\.weight$", ".op.dt_projs_weight"),
+)
+SWIN: Rules = (
+    (r"^patch_embed\.proj\.", "patch_embed.0."),
+    (r"^patch_embed\.norm\.", "patch_embed.1."),
+    (r"\.downsample\.norm\.", ".downsample.1."),
+    (r"\.downsample\.reduction\.", ".downsample.2."),
+    (r"\.norm1\.", ".norm."),
+    (r"\.attn\.", ".op."),
+    (r"^norm\.", "classifier.0."),
+    (r"^head\.(?:fc\.)?", "classifier.3."),
+)
+PVT: Rules = (
+    (r"^patch_embed\.proj\.", "patch_embed.0."),
+    (r"^patch_embed\.norm\.", "patch_embed.1."),
+    (r"^stages\.", "layers."),
+    (r"\.downsample\.proj\.", ".downsample.0."),
+    (r"\.downsample\.norm\.", ".downsample.1."),
+    (r"\.norm1\.", ".norm."),
+    (r"\.attn\.q\.", ".op.query."),
+    (r"\.attn\.kv\.", ".op.key_value."),
+    (r"\.attn\.sr\.", ".op.reduce."),
+    (r"\.attn\.norm\.", ".op.reduce_norm."),
+    (r"\.attn\.proj\.", ".op.proj."),
+    (r"^head\.", "classifier.3."),
+)
+
+
+def renamed(checkpoint: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict in a checkpoint under our names, for a network with state `like`.
+
+    Names that the network has not got are kept, so that a strict load can tell them.
+
+    Raises: ArchitectureError if the checkpoint holds no state dict.
+    """
+    state = unwrapped(checkpoint)
+    rules, earlier = _rules(state)
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.endswith(DERIVED):
+            continue
+        new = re.sub(r"^layers\.(\d+)\.downsample\.", _earlier, name) if earlier == "l" else name
+        new = re.sub(r"^stages\.(\d+)\.downsample\.", _earlier, new) if earlier == "s" else new
+        for pattern, replacement in rules:
+            new = re.sub(pattern, replacement, new)
+        out[new] = _shaped(value, like.get(new))
+    return out
+
+
+def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the state dict in what a checkpoint file holds, without the prefixes of wrappers.
+
+    Raises: ArchitectureError if there is none.
+    """
+    found: Any = checkpoint
+    for _ in WRAPPERS:
+        inner = [found[k] for k in WRAPPERS if isinstance(found.get(k), Mapping)]
+        if not inner:
+            break
+        found = inner[0]
+    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+    if not tensors or len(tensors) != len(found):
+        raise ArchitectureError(
+            "the checkpoint holds no state dict",
+            hint=f"a table of tensors by name, at the top or under one of {', '.join(WRAPPERS)}",
+        )
+    while all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _rules(state: Mapping[str, Tensor]) -> tuple[Rules, str]:
+    """Return the rules for a state dict, and whether a downsampling stands before its stage there.
+
+    "l" and "s" are for names that start with layers and stages, "" is for none.
+    """
+    if any(name.startswith("stages.") and ".attn." in name for name in state):
+        return PVT, "s"
+    if any(name.startswith("layers.") and ".attn." in name for name in state):
+        # The original Swin shrinks at the end of a stage, as this network; timm's at the start.
+        return SWIN, "" if "layers.0.downsample.reduction.weight" in state else "l"
+    official = ("classifier.head.weight", "patch_embed.7.weight")
+    vmamba = official[0] in state or (
+        official[1] in state
+        and state[official[1]].ndim == 1
+        and "patch_embed.3.weight" not in state
+    )
+    return (VMAMBA if vmamba else ()), ""
+
+
+def _earlier(match: re.Match[str]) -> str:
+    """Name the downsampling at the start of a stage after the stage before."""
+    return f"layers.{int(match[1]) - 1}.downsample."
+
+
+def _shaped(value: Tensor, like: Tensor | None) -> Tensor:
+    """Return a weight in the shape that it has here, if only ones and grouping differ."""
+    if like is None or value.shape == like.shape or value.numel() != like.numel():
+        return value
+    squeezed = [[n for n in t.shape if n != 1] for t in (value, like)]
+    grouped = like.ndim == 3 and like.shape[-1] == 1 and value.ndim == 3
+    flat = value.ndim == 2 and like.ndim == 3
+    return value.reshape(like.shape) if squeezed[0] == squeezed[1] or grouped or flat else value
