@@ -5,6 +5,7 @@ from sparx_nas.timm_import import prepare_timm
 prepare_timm()
 
 from sparx_nas.models.backbone import SparxBackbone, build  # noqa: E402  (timm is ready now)
+from sparx_nas.models.registry import architecture_of  # noqa: E402
 from sparx_nas.models.saved import load_network, save_network  # noqa: E402
 
-__all__ = ["SparxBackbone", "build", "load_network", "save_network"]
+__all__ = ["SparxBackbone", "architecture_of", "build", "load_network", "save_network"]

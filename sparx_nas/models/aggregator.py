@@ -43,6 +43,13 @@ def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> di
     }
 
 
+def aggregator_scale(plan: BackbonePlan, sources: int) -> nn.Parameter | None:
+    """Return the learnable factor (1,) of a ganglion's scores, for plans that have one."""
+    if not sources or plan.attention_scale is None:
+        return None
+    return nn.Parameter(torch.full((1,), plan.attention_scale))
+
+
 def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tensor:
     """Return (B, D, H, W) for a stream x (B, C, H, W) and the maps of its context, in order.
 
@@ -52,8 +59,8 @@ def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tens
     maps = context[0] if len(context) == 1 else torch.cat(tuple(context), dim=1)
     key_source, value_source = op.d_proj(op.d_norm(maps)).chunk(2, dim=1)
     query, value = op.q(x), op.v(value_source)
-    group = value.shape[1] // GROUPS
-    read = channel_attention(query, op.k(key_source), value, group, backend=op.backend)
+    key, group = op.k(key_source), value.shape[1] // GROUPS
+    read = channel_attention(query, key, value, group, scale=op.scale, backend=op.backend)
     stream = query if query.shape[2:] == x.shape[2:] else x
     mixed = op.in_proj(_shuffle(torch.cat([stream, read, value], dim=1)))
     return _pad_channels(mixed, inner)

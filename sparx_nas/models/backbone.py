@@ -5,7 +5,7 @@ checkpoints load strictly. Letters: B batch, C width, H x W map. Source: arXiv 2
 methods beside `forward` are those that timm asks of a model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from sparx_nas.errors import ArchitectureError
 from sparx_nas.kernels import check_name
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.block import Block
+from sparx_nas.models.names import renamed
 from sparx_nas.models.norms import make_norm
 from sparx_nas.models.surroundings import make_classifier, make_downsample, make_stem
 from sparx_nas.plan import BackbonePlan
@@ -73,24 +74,15 @@ class SparxBackbone(nn.Module):
         self.num_classes, self.in_chans, self.global_pool = plan.num_classes, plan.in_chans, "avg"
         self.num_features = self.head_hidden_size = plan.stages[-1].width
         self.feature_info = _feature_info(plan)
-        depth = sum(len(contexts) for contexts in self.contexts)
-        rates = iter(torch.linspace(0, drop_path, depth, device="cpu").tolist())
         self.patch_embed = make_stem(plan)
-        stages = [Stage(plan, index, rates, backend) for index in range(len(plan.stages))]
-        self.layers: Any = nn.ModuleList(stages)
+        self.layers: Any = make_stages(plan, drop_path, backend)
         self.classifier = make_classifier(plan)
+        self.register_load_state_dict_pre_hook(_rename_in_place)
         initialise(self, plan)
 
     def maps(self, x: Tensor) -> Iterator[Tensor]:
         """Map images (B, in_chans, H, W) to the results of the stages, one after the other."""
-        x = self.patch_embed(x)
-        if x.device.type == "cpu":
-            # There a 1x1 convolution is a matrix product, and the scan reads maps as they lie.
-            x = x.contiguous(memory_format=torch.channels_last)
-        for stage in self.layers:
-            x = stage(x)
-            yield x
-            x = stage.downsample(x)
+        return stage_maps(self.patch_embed, self.layers, x)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Map images (B, in_chans, H, W) to the last stage's result, before the head's norm."""
@@ -127,7 +119,7 @@ class SparxBackbone(nn.Module):
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt is {output_fmt!r}; maps are NCHW")
-        wanted, last = _taken(len(self.layers), indices)
+        wanted, last = taken_stages(len(self.layers), indices)
         found: dict[int, Tensor] = {}
         for i, found_map in enumerate(self.maps(x)):
             x = found_map
@@ -146,7 +138,7 @@ class SparxBackbone(nn.Module):
         prune_head: bool = True,
     ) -> list[int]:
         """Drop the stages after the last of `indices`, and head and its norm if asked to."""
-        wanted, last = _taken(len(self.layers), indices)
+        wanted, last = taken_stages(len(self.layers), indices)
         shortened = last < len(self.layers) - 1
         self.layers = self.layers[: last + 1]
         # What would shrink the last map that is asked for has no reader any more.
@@ -221,13 +213,35 @@ def build(
 
     Raises: ArchitectureError for a setting out of range, DeviceError for a missing backend.
     """
-    if not 0 <= drop_path < 1:
-        raise ArchitectureError(f"drop_path is {drop_path}; it is a rate in [0, 1)")
     plan = architecture.plan(
         in_chans=in_chans, num_classes=num_classes, width=width, stem_stride=stem_stride
     )
-    check_name(backend)
     return SparxBackbone(plan, drop_path=drop_path, backend=backend)
+
+
+def make_stages(plan: BackbonePlan, drop_path: float, backend: str) -> nn.ModuleList:
+    """Return the stages of a plan; drop path grows linearly from 0 to its rate over all layers.
+
+    Raises: ArchitectureError for a rate outside [0, 1), DeviceError for a missing backend.
+    """
+    if not 0 <= drop_path < 1:
+        raise ArchitectureError(f"drop_path is {drop_path}; it is a rate in [0, 1)")
+    check_name(backend)
+    depth = sum(len(stage.contexts) for stage in plan.stages)
+    rates = iter(torch.linspace(0, drop_path, depth, device="cpu").tolist())
+    return nn.ModuleList([Stage(plan, i, rates, backend) for i in range(len(plan.stages))])
+
+
+def stage_maps(stem: nn.Module, stages: Iterable[Any], x: Tensor) -> Iterator[Tensor]:
+    """Map images to the results of the stages; one is shrunk when the next is asked for."""
+    x = stem(x)
+    if x.device.type == "cpu":
+        # There a 1x1 convolution is a matrix product, and the scan reads maps as they lie.
+        x = x.contiguous(memory_format=torch.channels_last)
+    for stage in stages:
+        x = stage(x)
+        yield x
+        x = stage.downsample(x)
 
 
 def initialise(model: nn.Module, plan: BackbonePlan) -> None:
@@ -249,7 +263,24 @@ def initialise(model: nn.Module, plan: BackbonePlan) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _taken(count: int, indices: int | Sequence[int] | None) -> tuple[list[int], int]:
+def _rename_in_place(
+    model: nn.Module, state_dict: dict[str, Any], prefix: str, *told: object
+) -> None:
+    """Bring a state dict of other code under our names before it is loaded."""
+    own = {
+        name.removeprefix(prefix): state_dict[name]
+        for name in state_dict
+        if name.startswith(prefix)
+    }
+    if not own:
+        return
+    for name in own:
+        del state_dict[prefix + name]
+    new = renamed(own, model.state_dict())
+    state_dict.update({prefix + name: value for name, value in new.items()})
+
+
+def taken_stages(count: int, indices: int | Sequence[int] | None) -> tuple[list[int], int]:
     """Return which of `count` stages are asked for, and the last of them; a number means the last.
 
     Raises: ArchitectureError for a stage that is not there.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules
+from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 from sparx_nas.plan import BackbonePlan, StagePlan
 
@@ -24,6 +24,7 @@ class ConvMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
+        self.register_parameter("scale", aggregator_scale(plan, sources))
         self.backend, self.inner = backend, stage.inner
         if sources:
             for name, module in aggregator_modules(plan, stage, sources).items():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sparx_nas.kernels import ss2d
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.reference import DIRECTIONS
-from sparx_nas.models.aggregator import aggregate, aggregator_modules
+from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 from sparx_nas.plan import BackbonePlan, StagePlan
 
@@ -31,6 +31,7 @@ class MambaMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
+        self.register_parameter("scale", aggregator_scale(plan, sources))
         D, R, N, bias = stage.inner, stage.rank, plan.mixer.state_dim, plan.family.bias
         self.x_proj_weight = nn.Parameter(torch.empty(DIRECTIONS * (R + 2 * N), D, 1))
         self.dt_projs_weight = nn.Parameter(torch.empty(DIRECTIONS, D, R))

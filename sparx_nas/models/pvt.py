@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from sparx_nas.kernels.convolution import PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules
+from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import PositionNorm
 from sparx_nas.plan import BackbonePlan, StagePlan
 
@@ -26,6 +26,7 @@ class PvtMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
+        self.register_parameter("scale", aggregator_scale(plan, sources))
         C, reduction = stage.width, stage.spatial_reduction
         self.backend = backend
         self.heads, self.reduction = stage.heads, reduction

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from sparx_nas.kernels.convolution import PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules
+from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.plan import BackbonePlan, StagePlan
 
 APART = -100.0
@@ -30,6 +30,7 @@ class SwinMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
+        self.register_parameter("scale", aggregator_scale(plan, sources))
         C, window = stage.width, plan.mixer.window
         self.backend = backend
         self.heads, self.window, self.shifts = stage.heads, window, bool(index % 2)

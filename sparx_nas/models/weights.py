@@ -1,0 +1,109 @@
+"""Files of weights: downloaded once, their checksum recorded then and checked ever after."""
+
+import hashlib
+import os
+import pickle
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sparx_nas.errors import DataError
+from sparx_nas.models.names import unwrapped
+from sparx_nas.record import write_text
+
+CACHE = "SPARX_NAS_CACHE"
+"""Environment variable of the folder for downloads; by default ~/.cache/sparx_nas."""
+CHUNK = 2**20
+TIMEOUT_S = 60
+
+
+def downloaded(url: str, *, cache_dir: str | Path | None = None) -> Path:
+    """Return the local copy of a file at an address, downloading it the first time.
+
+    Its SHA-256 is written beside it then, and compared whenever the copy is used.
+
+    Raises: DataError if it cannot be fetched, or the copy is no longer what was downloaded.
+    """
+    folder = Path(cache_dir) if cache_dir else _cache() / "checkpoints"
+    name = Path(unquote(urlsplit(url).path)).name or "weights"
+    # Files of two releases may be called the same.
+    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    record = path.with_name(path.name + ".sha256")
+    if not path.exists():
+        _fetch(url, path)
+        write_text(record, f"{digest(path)}  {path.name}\n")
+        return path
+    said = record.read_text(encoding="utf-8").split()[0] if record.exists() else "nothing"
+    found = digest(path)
+    if said != found:
+        raise DataError(
+            f"{path} has SHA-256 {found}, and {record.name} says {said}",
+            hint="delete both files to download it again",
+        )
+    return path
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state(path: str | Path) -> dict[str, Tensor]:
+    """Read the state dict in a file of safetensors or of torch, on the CPU; no code is run.
+
+    Raises: DataError if the file is missing or damaged, ArchitectureError if it holds none.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return unwrapped(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError as cause:
+        raise DataError(f"there is no file {path}") from cause
+    # torch and pickle each fail in their own way on a damaged file.
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as cause:
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise DataError(f"{path} holds no weights that can be read: {reason}") from cause
+
+
+def _cache() -> Path:
+    """Return the folder for what can be fetched again."""
+    return Path(os.environ.get(CACHE) or "~/.cache/sparx_nas").expanduser()
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Download a file in one step: beside its place, then over it.
+
+    Raises: DataError naming address and reason.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, part.open("wb") as file:
+            expected = answer.headers.get("Content-Length")
+            while block := answer.read(CHUNK):
+                file.write(block)
+        if expected is not None and part.stat().st_size != int(expected):
+            raise OSError(f"{part.stat().st_size} of {expected} bytes came")
+        part.replace(path)
+    except (OSError, ValueError, urllib.error.URLError) as cause:
+        raise DataError(
+            f"cannot download {url}: {cause}",
+            hint=f"download it yourself, and give its path; downloads are kept in {path.parent}",
+        ) from cause
+    finally:
+        part.unlink(missing_ok=True)
