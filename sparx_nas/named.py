@@ -192,18 +192,23 @@ def _names() -> Mapping[str, str]:
 def _mambas() -> Iterator[Named]:
     """List SparX-Mamba with and without ganglia, and its control of convolutions."""
     for size, word in WORDS.items():
-        shared = {"drop_path": RATES[size], "crop_pct": 0.9 if size == "t" else 0.95}
+        rate, crop = RATES[size], 0.9 if size == "t" else 0.95
         title = f"SparX-Mamba-{size.upper()}"
         yield Named(
             name=f"sparx_mamba_{size}",
             make=partial(mamba, size, ganglia=True),
             about=f"{title} as published",
+            drop_path=rate,
+            crop_pct=crop,
             url=f"{SPARX_RELEASE}sparx_mamba_{word}_in1k.pth",
-            **shared,
         )
-        make = partial(mamba, size, ganglia=False)
-        about = f"{title} without ganglia"
-        yield Named(name=f"plain_mamba_{size}", make=make, about=about, **shared)
+        yield Named(
+            name=f"plain_mamba_{size}",
+            make=partial(mamba, size, ganglia=False),
+            about=f"{title} without ganglia",
+            drop_path=rate,
+            crop_pct=crop,
+        )
     for prefix, ganglia in (("sparx", True), ("plain", False)):
         make = partial(mamba, "t", ganglia=ganglia, backbone="conv")
         about = f"SparX-Mamba-T{'' if ganglia else ' without ganglia'}, convolutions for its scan"

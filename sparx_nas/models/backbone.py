@@ -77,7 +77,7 @@ class SparxBackbone(nn.Module):
         self.patch_embed = make_stem(plan)
         self.layers: Any = make_stages(plan, drop_path, backend)
         self.classifier = make_classifier(plan)
-        self.register_load_state_dict_pre_hook(_rename_in_place)
+        self.register_load_state_dict_pre_hook(_rename_in_place)  # type: ignore[no-untyped-call]
         initialise(self, plan)
 
     def maps(self, x: Tensor) -> Iterator[Tensor]:
@@ -267,16 +267,9 @@ def _rename_in_place(
     model: nn.Module, state_dict: dict[str, Any], prefix: str, *told: object
 ) -> None:
     """Bring a state dict of other code under our names before it is loaded."""
-    own = {
-        name.removeprefix(prefix): state_dict[name]
-        for name in state_dict
-        if name.startswith(prefix)
-    }
-    if not own:
-        return
-    for name in own:
-        del state_dict[prefix + name]
-    new = renamed(own, model.state_dict())
+    names = [name for name in state_dict if name.startswith(prefix)]
+    own = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
+    new = renamed(own, model.state_dict()) if own else {}
     state_dict.update({prefix + name: value for name, value in new.items()})
 
 

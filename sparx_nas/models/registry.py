@@ -25,7 +25,7 @@ from sparx_nas.models.backbone import SparxBackbone, build
 from sparx_nas.models.names import renamed
 from sparx_nas.models.weights import downloaded
 from sparx_nas.named import NAMED, Named
-from sparx_nas.network import CONFIG
+from sparx_nas.network import CONFIG, Network
 
 FREE = "sparx_nas"
 """The model whose architecture is an argument."""
@@ -92,8 +92,6 @@ def architecture_of(value: Any) -> Architecture:
             )
         path = found[0]
     if path.name == CONFIG:
-        from sparx_nas.network import Network
-
         return Network.load(path).architecture
     return Architecture.load(path)
 

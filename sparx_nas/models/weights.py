@@ -21,6 +21,16 @@ CACHE = "SPARX_NAS_CACHE"
 """Environment variable of the folder for downloads; by default ~/.cache/sparx_nas."""
 CHUNK = 2**20
 TIMEOUT_S = 60
+DAMAGE = (
+    SafetensorError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    KeyError,
+    pickle.UnpicklingError,
+)
+"""What the readers of weights raise on a damaged file, each in its own way."""
 
 
 def downloaded(url: str, *, cache_dir: str | Path | None = None) -> Path:
@@ -36,8 +46,7 @@ def downloaded(url: str, *, cache_dir: str | Path | None = None) -> Path:
     path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     record = path.with_name(path.name + ".sha256")
     if not path.exists():
-        _fetch(url, path)
-        write_text(record, f"{digest(path)}  {path.name}\n")
+        _fetch(url, path, record)
         return path
     said = record.read_text(encoding="utf-8").split()[0] if record.exists() else "nothing"
     found = digest(path)
@@ -67,15 +76,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         return unwrapped(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError as cause:
         raise DataError(f"there is no file {path}") from cause
-    # torch and pickle each fail in their own way on a damaged file.
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as cause:
+    except DAMAGE as cause:
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise DataError(f"{path} holds no weights that can be read: {reason}") from cause
 
@@ -85,8 +86,8 @@ def _cache() -> Path:
     return Path(os.environ.get(CACHE) or "~/.cache/sparx_nas").expanduser()
 
 
-def _fetch(url: str, path: Path) -> None:
-    """Download a file in one step: beside its place, then over it.
+def _fetch(url: str, path: Path, record: Path) -> None:
+    """Download a file beside its place, record its checksum, and then put it there.
 
     Raises: DataError naming address and reason.
     """
@@ -99,6 +100,7 @@ def _fetch(url: str, path: Path) -> None:
                 file.write(block)
         if expected is not None and part.stat().st_size != int(expected):
             raise OSError(f"{part.stat().st_size} of {expected} bytes came")
+        write_text(record, f"{digest(part)}  {path.name}\n")
         part.replace(path)
     except (OSError, ValueError, urllib.error.URLError) as cause:
         raise DataError(
