@@ -11,6 +11,7 @@ TOOLS = {
     "search": "search the wirings of a space and keep the Pareto front",
     "doctor": "say what this machine has, which kernels are used, and check them",
     "view": "explore wirings in a browser: front, what-if, send to the search",
+    "train": "train one architecture in full, by a recipe",
     "importance": "say which aggregated edges of a trained trial matter",
 }
 """What each tool does, by its command."""

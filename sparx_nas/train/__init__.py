@@ -1,1 +1,1 @@
-"""Full training of an architecture: one process or many, resumable."""
+"""Full training of one architecture: recipes, several processes, resuming, the folder it leaves."""

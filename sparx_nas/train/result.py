@@ -1,0 +1,176 @@
+"""The folder of a training: what it leaves after every epoch, for programs and for people.
+
+`metrics.jsonl` gets a line an epoch; a training that goes on writes the epochs after its checkpoint
+again, so the last line of an epoch counts. A kill can tear only the last line; it is ignored, and
+cut off before the next append.
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tensorboardX import SummaryWriter
+from torch import nn
+
+from sparx_nas.errors import RunError
+from sparx_nas.models import save_network
+from sparx_nas.quantities import wilson
+from sparx_nas.record import write_json, write_text
+from sparx_nas.train.describe import readme
+from sparx_nas.train.job import ARCH, ENV, RECIPE, Job
+from sparx_nas.train.processes import World
+from sparx_nas.training import Score, device_name
+
+METRICS, EVENTS, README = "metrics.jsonl", "tensorboard", "README.md"
+PACKAGES = ("sparx-nas", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "triton")
+"""Whose versions can change what comes out."""
+
+
+def create_folder(job: Job, *, device: str, processes: int) -> None:
+    """Write what a training is before it begins: arch.json, recipe.yaml, env.json."""
+    job.path.mkdir(parents=True)
+    job.network.architecture.save(job.path / ARCH)
+    head = "# Every field, resolved; --recipe takes this file to train alike.\n"
+    text = yaml.safe_dump(job.recipe.to_dict(), sort_keys=False, allow_unicode=True)
+    write_text(job.path / RECIPE, head + text)
+    write_json(job.path / ENV, environment(job, device=device, processes=processes))
+
+
+def environment(job: Job, *, device: str, processes: int) -> dict[str, Any]:
+    """Return where, with what and on which data a training runs."""
+    source, parts = job.divided.source, job.divided.parts
+    home = str(Path.home())
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [word.replace(home, "~") if len(home) > 1 else word for word in sys.argv],
+        "asked": dict(job.asked),
+        "device": device,
+        "processes": processes,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": _versions(),
+        "data": {
+            "name": source.name,
+            "source": source.place,
+            "rule": job.divided.rule,
+            "data_id": job.divided.data_id,
+            "splits": {split: len(part.picks) for split, part in parts.items()},
+            "skipped": [[skip.path, skip.reason] for skip in source.skipped[:100]],
+        },
+    }
+
+
+def accuracy(score: Score) -> dict[str, Any]:
+    """Return a score as JSON values, with the 95 % interval of its share."""
+    return {
+        "top1": score.top1,
+        "correct": score.correct,
+        "images": score.images,
+        "interval": list(wilson(score.correct, score.images)),
+        "loss": score.loss,
+    }
+
+
+def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to metrics.jsonl; it is on disk when this returns."""
+    file = path / METRICS
+    with file.open("a+b") as stream:
+        stream.seek(0)
+        text = stream.read()
+        stream.truncate(text.rfind(b"\n") + 1)
+        stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_metrics(path: Path) -> dict[int, dict[str, Any]]:
+    """Return the latest row of every epoch, in their order; none before the first.
+
+    Raises: RunError naming the line that is no row, unless it is a last line cut short.
+    """
+    file = path / METRICS
+    lines = file.read_bytes().split(b"\n") if file.is_file() else [b""]
+    rows: dict[int, dict[str, Any]] = {}
+    for place, line in enumerate(lines[:-1], 1):
+        try:
+            row = json.loads(line)
+            rows[int(row["epoch"])] = row
+        except (ValueError, KeyError, TypeError) as cause:
+            raise RunError(f"{file}:{place}: not a row; delete the line to go on") from cause
+    return dict(sorted(rows.items()))
+
+
+def facts_of(
+    job: Job, world: World, rows: Mapping[int, Mapping[str, Any]], *, test: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what is known of a training's weights, for people: JSON values only.
+
+    `finished` is true once all epochs are done and the test split, if there is one, is scored;
+    `accuracy` has the scores of the chosen weights by split, `chosen_on` the split that chose them.
+    """
+    last, total = rows[max(rows)], job.recipe.total_epochs
+    splits = {"val": last["val"][last["weights"]]} | ({"test": test} if test else {})
+    env = environment(job, device=device_name(world.device), processes=world.size)
+    return {
+        "epochs_done": last["epoch"],
+        "epochs_asked": total,
+        "finished": last["epoch"] == total and (test is not None or not job.images("test")),
+        "weights": last["weights"],
+        "chosen_on": "val",
+        "accuracy": splits,
+        "data": env["data"],
+        "asked": env["asked"],
+        "seed": job.recipe.seed,
+        "recipe": job.recipe.to_dict(),
+        "device": env["device"],
+        "processes": world.size,
+        "seconds": sum(row["seconds"] for row in rows.values()),
+        "time": env["time"],
+        "versions": env["versions"],
+    }
+
+
+def write_result(job: Job, model: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Write the chosen weights, what is known of them, and the same in plain words."""
+    save_network(job.path, replace(job.network, facts=facts), model)
+    write_text(job.path / README, readme(job, facts))
+
+
+class Curves:
+    """The numbers of every epoch as TensorBoard reads them."""
+
+    def __init__(self, path: Path, *, done: int) -> None:
+        self.writer = SummaryWriter(str(path / EVENTS), purge_step=done + 1)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add the numbers of an epoch: loss, rate, speed, and each network's scores."""
+        epoch = int(row["epoch"])
+        for key in ("train_loss", "lr", "images_per_s"):
+            self.writer.add_scalar(f"train/{key.removeprefix('train_')}", row[key], epoch)
+        for name, score in row["val"].items():
+            for key in ("top1", "loss"):
+                self.writer.add_scalar(f"val/{key}_{name}", score[key], epoch)
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.writer.close()
+
+
+def _versions() -> dict[str, str]:
+    """Return the version of every package that is installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
