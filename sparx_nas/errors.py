@@ -85,6 +85,13 @@ class FailureLimitError(SparxError):
     code = "E-FAILURES"
 
 
+class ExportError(SparxError):
+    """A trained network that cannot be handed over, or not in one of the forms asked for."""
+
+    exit_code = 7
+    code = "E-EXPORT"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x' or 'y'?`, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.6)

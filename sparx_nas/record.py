@@ -37,9 +37,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def json_text(value: Any) -> str:
+    """Return a JSON value as files hold it: indented, for people read it too."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file in one step; indented, for people read it too."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Replace a JSON file in one step."""
+    write_text(path, json_text(value))
 
 
 def read_json(path: Path, error: type[SparxError] = SparxError) -> Any:

@@ -33,6 +33,8 @@ ENV = {
         "name": "digits",
         "classes": [str(digit) for digit in range(10)],
         "in_chans": 1,
+        "mean": [0.3],
+        "std": [0.4],
         "splits": {"train": 1078, "val": 359, "test": 360},
     }
 }

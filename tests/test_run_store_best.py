@@ -8,6 +8,7 @@ import run_store_runs as runs
 import sparx_nas
 from sparx_nas.architecture import Architecture
 from sparx_nas.errors import RunError
+from sparx_nas.network import Network, Preprocessing
 from sparx_nas.run_store import CURVES, load_run, log_test, prune_weights, weights_path, write_best
 
 
@@ -68,6 +69,8 @@ def test_the_snippet_builds_the_trained_network_with_its_weights(path):
     import torch
     from safetensors.torch import save_file
 
+    from sparx_nas.models import load_network
+
     run = load_run(path)
     chosen = write_best(path, run)
     fidelity = chosen.fidelity
@@ -86,9 +89,15 @@ def test_the_snippet_builds_the_trained_network_with_its_weights(path):
     assert sorted(entry.name for entry in folder.iterdir()) == [
         "README.md",
         "arch.json",
+        "config.json",
         "load.py",
         "model.safetensors",
     ]
+    loaded, network = load_network(folder)
+    assert network.architecture == chosen.architecture
+    assert all(
+        torch.equal(value, loaded.state_dict()[k]) for k, value in model.state_dict().items()
+    )
     again = runpy.run_path(str(folder / "load.py"))["model"]
     assert not again.training
     assert again(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
@@ -112,6 +121,41 @@ def test_weights_of_one_design_never_stand_beside_another(path):
     assert "load_file" not in snippet
     compile(snippet, "load.py", "exec")
     assert "weights were not kept" in said(path)
+
+
+def test_config_tells_how_the_network_is_fed_and_how_good_it_is(path):
+    run = load_run(path)
+    trial = write_best(path, run)
+    network = Network.load(path / "best")
+    assert network.classes == tuple("0123456789")
+    assert network.build_arguments == {
+        "num_classes": 10,
+        "in_chans": 1,
+        "width": 0.5,
+        "stem_stride": 2,
+    }
+    assert network.preprocessing == Preprocessing(image_size=(16, 16), mean=(0.3,), std=(0.4,))
+    facts = network.facts
+    assert facts["run"] == run.name
+    assert facts["trial"] == trial.number
+    assert facts["data"]["data_id"] == "0123456789abcdef"
+    assert facts["training"]["epochs_done"] == 2
+    assert facts["seed"] == 7
+    assert facts["accuracy"].keys() == {"val"}
+    low, high = facts["accuracy"]["val"]["interval"]
+    assert low < 0.8 < high
+    log_test(path / CURVES, trial.number, correct=288, images=360)
+    write_best(path, load_run(path))
+    assert Network.load(path / "best").facts["accuracy"]["test"]["top1"] == 0.8
+
+
+@pytest.mark.parametrize("name", ["classes", "in_chans", "mean", "std"])
+def test_missing_facts_of_the_data_are_named_and_nothing_is_written(path, name):
+    run = load_run(path)
+    data = {key: value for key, value in run.env["data"].items() if key != name}
+    with pytest.raises(RunError, match=f"env.json: data has no '{name}'"):
+        write_best(path, replace(run, env={"data": data}))
+    assert not (path / "best").exists()
 
 
 def test_a_run_that_does_not_know_its_data_is_named(path):

@@ -1,1 +1,1 @@
-"""Trained networks written for use elsewhere: ONNX, torch.export, a single file, a model card."""
+"""A trained network in forms that other programs read, each compared with it when it is made."""

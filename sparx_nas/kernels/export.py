@@ -38,6 +38,7 @@ def ss2d(
     dt_bias: Tensor,
     A_logs: Tensor,
     Ds: Tensor,
+    *,
     recurrence: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Scan a map as `reference.ss2d` does, all directions in one recurrence.

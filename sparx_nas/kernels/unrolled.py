@@ -7,6 +7,7 @@ graph grows with sqrt(L). Letters: K directions, B batch, D channels, N state, L
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,11 +17,7 @@ from sparx_nas.kernels import export
 
 def ss2d(*inputs: Tensor) -> Tensor:
     """Compute what the operator `sparx_nas::ss2d` does, in its types; inputs as there."""
-
-    def scan(*given: Tensor) -> Tensor:
-        return export.ss2d(*given, recurrence=recurrence)
-
-    return export.as_operator(scan, inputs)
+    return export.as_operator(partial(export.ss2d, recurrence=recurrence), inputs)
 
 
 def recurrence(u: Tensor, step: Tensor, B: Tensor, C: Tensor, A: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The folder of a run: its study, its curves, and the files derived from them."""
 
 from sparx_nas.run_store.best import write_best
+from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.curves import (
     CURVES,
     Curve,
@@ -64,6 +65,7 @@ __all__ = [
     "Verdict",
     "Waiting",
     "begin",
+    "best_network",
     "complete",
     "create_folder",
     "default_storage",

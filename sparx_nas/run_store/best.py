@@ -8,16 +8,17 @@ from textwrap import fill
 from typing import Any
 
 from sparx_nas.errors import RunError
+from sparx_nas.network import CONFIG, WEIGHTS, Network
 from sparx_nas.pareto import best_trial, costs_no_more, published_trial
 from sparx_nas.quantities import percent, si, wilson
-from sparx_nas.record import read_json, write_json
+from sparx_nas.record import json_text, read_json, write_json
+from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
-from sparx_nas.run_store.folder import ENV
 from sparx_nas.run_store.weights import weights_path
 from sparx_nas.trial import Run, TrialRecord
 
 BEST = "best"
-ARCH, MODEL, SNIPPET, README = "arch.json", "model.safetensors", "load.py", "README.md"
+ARCH, SNIPPET, README = "arch.json", "load.py", "README.md"
 WRAP = 96
 COST_WORDS: Mapping[str, str] = {
     "macs": "MACs",
@@ -29,37 +30,41 @@ COST_WORDS: Mapping[str, str] = {
 def write_best(path: Path, run: Run) -> TrialRecord | None:
     """Bring best/ up to date and return the design in it; None while there is no front.
 
-    Weights are copied from weights/, and stay if they are pruned there later. At no moment do the
-    weights of one design stand beside the architecture of another.
+    With its weights best/ is the folder of a `Network`. They are copied from weights/, and stay if
+    they are pruned there later. At no moment do the weights of one design stand beside the
+    architecture of another.
 
-    Raises: RunError if the run does not say how many classes and channels its data have.
+    Raises: RunError if the run does not say what its data are.
     """
     trial = best_trial(run)
     if trial is None:
         return None
+    network = best_network(run, trial)
     folder = path / BEST
-    arch, model = folder / ARCH, folder / MODEL
+    arch, model = folder / ARCH, folder / WEIGHTS
     folder.mkdir(exist_ok=True)
     if not arch.exists() or read_json(arch, RunError).get("id") != trial.architecture.id:
         model.unlink(missing_ok=True)
+        (folder / CONFIG).unlink(missing_ok=True)
         write_json(arch, trial.architecture.to_dict())
     weights = weights_path(path, trial.architecture.id)
     if weights.exists() and not model.exists():
-        part = folder / f".{MODEL}.{os.getpid()}.part"
+        part = folder / f".{WEIGHTS}.{os.getpid()}.part"
         shutil.copyfile(weights, part)
         part.replace(model)
-    replace_text(folder / SNIPPET, _snippet(path, run, trial, with_weights=model.exists()))
-    replace_text(folder / README, _readme(path, run, trial, with_weights=model.exists()))
+    replace_text(folder / CONFIG, json_text(network.to_dict()))
+    replace_text(folder / SNIPPET, _snippet(network, with_weights=model.exists()))
+    replace_text(folder / README, _readme(run, trial, network, with_weights=model.exists()))
     return trial
 
 
-def _snippet(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> str:
+def _snippet(network: Network, *, with_weights: bool) -> str:
     """Write the program that builds the trained network and loads its weights."""
     imports = ["import sparx_nas"]
     last = ["model.eval()"]
     if with_weights:
         imports.insert(0, "from safetensors.torch import load_file\n")
-        load = f'model.load_state_dict(load_file(HERE / "{MODEL}"), strict=True)'
+        load = f'model.load_state_dict(load_file(HERE / "{WEIGHTS}"), strict=True)'
         last.insert(0, load)
     does = "Build the network as it was trained, and load its weights."
     if not with_weights:
@@ -73,40 +78,27 @@ def _snippet(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) ->
         "",
         "HERE = Path(__file__).resolve().parent",
         f'architecture = sparx_nas.Architecture.load(HERE / "{ARCH}")',
-        f"model = sparx_nas.build(architecture, {_build_arguments(path, run, trial)})",
+        f"model = sparx_nas.build(architecture, {_spelled(network.build_arguments)})",
         *last,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _build_arguments(path: Path, run: Run, trial: TrialRecord) -> str:
-    """Return the arguments with which the trial's network was built."""
-    assert trial.fidelity is not None, "a complete trial has a fidelity"
-    facts = {
-        **_data_arguments(path, run),
-        "width": trial.fidelity.width,
-        "stem_stride": trial.fidelity.stem_stride,
-    }
-    return ", ".join(f"{name}={value!r}" for name, value in facts.items())
+def _spelled(arguments: Mapping[str, Any]) -> str:
+    """Write keyword arguments as Python code."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
-def _data_arguments(path: Path, run: Run) -> dict[str, int]:
-    """Return the classes and channels of the data."""
-    data = run.env.get("data", {})
-    if "classes" not in data or "in_chans" not in data:
-        raise RunError(f"{path / ENV}: data has no 'classes' or no 'in_chans'")
-    return {"num_classes": len(data["classes"]), "in_chans": data["in_chans"]}
-
-
-def _readme(path: Path, run: Run, trial: TrialRecord, *, with_weights: bool) -> str:
+def _readme(run: Run, trial: TrialRecord, network: Network, *, with_weights: bool) -> str:
     """Write what the design is, why it was chosen, how good it is, and how to use it."""
     what = f"the baseline `{trial.baseline}`" if trial.baseline else _origin(trial)
-    arguments = ", ".join(f"{key}={value}" for key, value in _data_arguments(path, run).items())
+    arguments = _spelled({"num_classes": network.num_classes, "in_chans": network.in_chans})
     as_trained = f"`python {SNIPPET}` builds the network as it was trained. "
     if with_weights:
         as_trained += (
-            f"It loads `{MODEL}`, the weights of that short training: a check that the design "
-            "works, not a network to use."
+            f"It loads `{WEIGHTS}`, the weights of that short training: a check that the design "
+            "works, not a network to use. `sparx-nas export .` writes it as ONNX, as a program of "
+            "torch.export and as one file of plain PyTorch."
         )
     else:
         as_trained += "Its weights were not kept (`--keep-weights`)."

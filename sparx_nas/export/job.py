@@ -1,0 +1,67 @@
+"""One network on its way out: what every form is made of."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from sparx_nas.export.request import Request
+from sparx_nas.export.source import Source
+from sparx_nas.export.target import Target
+from sparx_nas.network import Network
+
+TRACED_BATCH = 2
+"""A traced batch of 1 would be taken for a fixed one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A network, what is asked for, and where it goes."""
+
+    source: Source
+    request: Request
+    target: Target
+
+    @property
+    def network(self) -> Network:
+        """Everything but the weights."""
+        return self.source.network
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height and width of the forms whose size is fixed."""
+        size = self.request.image_size or self.network.preprocessing.image_size
+        return (self.network.in_chans, *size)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Batch sizes at which a form whose batch may be fixed is compared."""
+        return (1, 2, 3) if self.request.dynamic_batch else (1,)
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """The network traced at this image size; its scans are still single operators."""
+        example = torch.zeros(TRACED_BATCH if self.request.dynamic_batch else 1, *self.image)
+        batch = {0: torch.export.Dim("batch", min=1)} if self.request.dynamic_batch else None
+        with torch.no_grad(), quiet():
+            return torch.export.export(
+                self.source.model, (example,), dynamic_shapes=(batch,), strict=False
+            )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what torch's exporters say of their own insides from who asked for a file."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,86 @@
+"""Make an export: every form that was asked for, one failure keeping none of the others back."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sparx_nas.errors import ExportError, SparxError
+from sparx_nas.export.card import write_card
+from sparx_nas.export.job import Job
+from sparx_nas.export.onnx_file import write_onnx
+from sparx_nas.export.program import write_program
+from sparx_nas.export.request import Request
+from sparx_nas.export.source import Source, read_source
+from sparx_nas.export.target import Target
+from sparx_nas.export.weights import write_weights
+
+WRITERS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
+    "safetensors": write_weights,
+    "onnx": write_onnx,
+    "torch_export": write_program,
+    "card": write_card,
+}
+EXPORT = "export"
+PACKAGES = ("sparx-nas", "torch", "timm", "safetensors", "onnx", "onnxscript", "onnxruntime")
+"""Whose versions say how the files were made."""
+
+
+def make_export(
+    request: Request, done: Callable[[str, Mapping[str, Any]], None] = lambda form, entry: None
+) -> Path:
+    """Make the forms that are asked for and return their folder; `done` hears of each.
+
+    Raises: ExportError listing the forms that could not be made, after the others were; any error
+    of `read_source` and `Target.claim` before anything is written.
+    """
+    source = read_source(request.folder)
+    folder = request.to or source.folder / EXPORT
+    job = Job(source=source, request=request, target=Target.claim(folder, _head(source)))
+    failures: dict[str, Exception] = {}
+    for form in request.formats:
+        try:
+            done(form, WRITERS[form](job))
+        # An exporter may raise anything; whatever it is, the other forms are made.
+        except Exception as cause:
+            job.target.drop(form)
+            failures[form] = cause
+    if failures:
+        mistakes = [f"{form}: {_reason(cause)}" for form, cause in failures.items()]
+        hints = [cause.hint for cause in failures.values() if isinstance(cause, SparxError)]
+        error = ExportError.of(str(folder), mistakes, hint="; ".join(filter(None, hints)))
+        raise error from next(iter(failures.values()))
+    return folder
+
+
+def _reason(cause: Exception) -> str:
+    """Say in a line what went wrong."""
+    said = str(cause).strip() or "no reason given"
+    return said if isinstance(cause, SparxError) else f"{type(cause).__name__}: {_line(said)}"
+
+
+def _line(text: str) -> str:
+    """Return the first line of a text that says something."""
+    return text.splitlines()[0]
+
+
+def _head(source: Source) -> dict[str, Any]:
+    """Tell the network and the versions it is exported with."""
+    return {
+        "architecture": source.network.architecture.id,
+        "weights_sha256": hashlib.sha256(source.weights.read_bytes()).hexdigest(),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes the files."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

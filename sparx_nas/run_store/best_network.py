@@ -1,0 +1,77 @@
+"""The chosen design of a run as a `Network`: how it was built, fed, trained and scored."""
+
+from pathlib import Path
+from typing import Any
+
+from sparx_nas.errors import RunError
+from sparx_nas.network import Network, Preprocessing
+from sparx_nas.quantities import wilson
+from sparx_nas.run_store.folder import ENV
+from sparx_nas.trial import Fidelity, Run, TrialRecord
+
+DATA_FACTS = ("classes", "in_chans", "mean", "std")
+"""What env.json has to know of the data so that images can be fed to a network."""
+
+
+def best_network(run: Run, trial: TrialRecord) -> Network:
+    """Return a complete trial's network, with its facts.
+
+    In a search every image is the largest central square of its picture, scaled to the fidelity's
+    size; evaluation does the same, whatever the size of the picture.
+
+    Raises: RunError naming what env.json does not say of the data.
+    """
+    fidelity, data = trial.fidelity, run.env.get("data", {})
+    assert fidelity is not None, "a complete trial has a fidelity"
+    missing = [name for name in DATA_FACTS if name not in data]
+    if missing:
+        said = " and ".join(f"no {name!r}" for name in missing)
+        raise RunError(f"{Path(run.path) / ENV}: data has {said}")
+    side = fidelity.image_size
+    return Network(
+        architecture=trial.architecture,
+        num_classes=len(data["classes"]),
+        in_chans=data["in_chans"],
+        width=fidelity.width,
+        stem_stride=fidelity.stem_stride,
+        classes=tuple(data["classes"]),
+        preprocessing=Preprocessing(image_size=(side, side), mean=data["mean"], std=data["std"]),
+        facts=_facts(run, trial, fidelity),
+    )
+
+
+def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
+    """Return where the weights come from, as JSON values."""
+    splits = dict(run.env.get("data", {}).get("splits", {}))
+    accuracy = {
+        "val": _accuracy(trial.top1, splits.get("val")),
+        "test": _accuracy(trial.test_top1, splits.get("test")),
+    }
+    return {
+        "made_by": "search",
+        "run": run.name,
+        "space": run.space,
+        "trial": trial.number,
+        "baseline": trial.baseline,
+        "data": {"name": fidelity.data, "data_id": fidelity.data_id, "splits": splits},
+        "accuracy": {split: said for split, said in accuracy.items() if said is not None},
+        "training": {
+            "epochs": fidelity.epochs,
+            "epochs_done": len(trial.epochs),
+            "batch_size": fidelity.batch_size,
+            "image_size": fidelity.image_size,
+            "width": fidelity.width,
+            "stem_stride": fidelity.stem_stride,
+        },
+        "seed": fidelity.seed,
+        "device": trial.device,
+        "versions": dict(run.env.get("versions", {})),
+    }
+
+
+def _accuracy(top1: float | None, images: int | None) -> dict[str, Any] | None:
+    """Return an accuracy with its 95 % interval; None if it was not measured."""
+    if top1 is None:
+        return None
+    bounds = list(wilson(round(top1 * images), images)) if images else None
+    return {"top1": top1, "images": images, "interval": bounds}
