@@ -57,7 +57,8 @@ class StagePlan:
 class BackbonePlan:
     """A whole network, ready to be counted or built.
 
-    `stem_strides` holds the stride of every convolution of the stem.
+    `stem_strides` holds the stride of every convolution of the stem. `attention_scale` is where a
+    learnable factor of the aggregator's scores starts; None for the fixed one of their map.
     """
 
     family: Family
@@ -69,6 +70,7 @@ class BackbonePlan:
     mlp_act: str
     mixer: MixerPlan
     stages: tuple[StagePlan, ...]
+    attention_scale: float | None = None
 
 
 def mixer_plan(settings: MixerSettings) -> MixerPlan:

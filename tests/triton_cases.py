@@ -74,6 +74,13 @@ def attentions() -> None:
 
             print(f"{name}, {scale:g}", off(fused, exact, inputs) / scale, sep="\t")
     q, k, v = attention_inputs(1, 8, (2, 3), (4, 5))
+    factor = torch.full((1,), 0.3).requires_grad_()
+
+    def factored(backend):
+        return lambda q, k, v, f: channel_attention(q, k, v, 4, scale=f, backend=backend)
+
+    own = off(factored("triton"), factored("torch"), [q, k, v, factor])
+    print("attention: a factor", own, sep="\t")
     wide = [t.detach().transpose(2, 3).contiguous().transpose(2, 3) for t in (q, k, v)]
     assert not wide[2].is_contiguous()
     strided = channel_attention(*wide, 4, backend="triton") - channel_attention(q, k, v, 4)

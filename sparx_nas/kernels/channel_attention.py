@@ -15,16 +15,28 @@ from sparx_nas.kernels.operator import leave_as_it_is
 
 
 def channel_attention(
-    query: Tensor, key: Tensor, value: Tensor, group: int, *, backend: str = "auto"
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    group: int,
+    *,
+    scale: Tensor | None = None,
+    backend: str = "auto",
 ) -> Tensor:
     """Return softmax(Q K^T / sqrt(H' W')) V within contiguous groups of `group` channels.
 
-    query, key (B, C, H', W'); value and the result (B, C, H, W); C a multiple of `group`.
+    query, key (B, C, H', W'); value and the result (B, C, H, W); C a multiple of `group`. `scale`
+    (1,) takes the place of 1 / sqrt(H' W'), which depends on the image's size.
 
     Raises: DeviceError for a backend that is not there; ValueError for shapes that do not fit.
     Source: arXiv 2409.09649, sec. 3.3.
     """
     _check(query, key, value, group)
+    if scale is not None:
+        if scale.shape != (1,):
+            raise ValueError(f"channel_attention: scale is {tuple(scale.shape)}, not (1,)")
+        # The kernels divide by sqrt(H' W'): the query brings what is left to multiply with.
+        query = query * (scale * (query.shape[2] * query.shape[3]) ** 0.5)
     if backend == "triton":
         resolve(backend, value.device.type, value.dtype)
         out: Tensor = operator(query, key, value, group)[0]

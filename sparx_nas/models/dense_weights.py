@@ -1,25 +1,22 @@
 """Weights of dense backbones: from classifiers, and from checkpoints of whole detectors."""
 
-import pickle
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sparx_nas.errors import ArchitectureError
 from sparx_nas.models.dense import DenseBackbone
 from sparx_nas.models.names import renamed, unwrapped
+from sparx_nas.models.weights import downloaded, read_state
 
 Source = str | Path | Mapping[str, Any]
-"""A file (.safetensors, or what torch.save wrote), or what such a file holds."""
+"""A file (.safetensors, or what torch.save wrote), its address, or what such a file holds."""
 
 ADDED = re.compile(r"norm\.\d+\.(weight|bias)|.*\.op\.scale")
-"""What a dense backbone has beside the classifier's."""
+"""What a dense backbone has and a classifier has not."""
 SHOWN = 3
 
 
@@ -30,7 +27,8 @@ def load_classification(backbone: DenseBackbone, source: Source) -> None:
     detection variant the result is not the classifier's function: its attention is scaled by
     `op.scale`, not by the size of the map.
 
-    Raises: ArchitectureError listing what differs besides `classifier.*`, `norm.*` and `op.scale`.
+    Raises: ArchitectureError listing what differs besides `classifier.*`, `norm.*` and `op.scale`;
+    DataError for a file that cannot be read.
     """
     where, checkpoint = _read(source)
     own = backbone.state_dict()
@@ -51,15 +49,16 @@ def load_dense(backbone: DenseBackbone, source: Source) -> None:
     In a checkpoint of a whole segmentor or detector they are what `backbone.` stands before; heads
     and necks beside them are left out.
 
-    Raises: ArchitectureError listing what differs, or that the weights are of the other variant.
+    Raises: ArchitectureError listing what differs, or that the weights are of the other variant;
+    DataError for a file that cannot be read.
     """
     where, checkpoint = _read(source)
     own, state = backbone.state_dict(), unwrapped(checkpoint)
     inner = {n.removeprefix("backbone."): v for n, v in state.items() if n.startswith("backbone.")}
     state = renamed(inner or state, own)
-    of_detection = any(name.endswith(".op.scale") for name in state)
-    variant = "detection" if of_detection else "segmentation"
-    if variant != backbone.variant and any(".op.q." in name for name in own):
+    scaled = [any(name.endswith(".op.scale") for name in names) for names in (state, own)]
+    if scaled[0] != scaled[1]:
+        variant = "detection" if scaled[0] else "segmentation"
         raise ArchitectureError(
             f"{where}: the weights are those of the {variant} variant",
             hint=f"build the backbone with variant={variant!r}",
@@ -69,34 +68,16 @@ def load_dense(backbone: DenseBackbone, source: Source) -> None:
 
 
 def _read(source: Source) -> tuple[str, Mapping[str, Any]]:
-    """Return what the weights are called in messages, and what the file holds.
-
-    Raises: ArchitectureError for a file that is missing, damaged or would run code.
-    """
+    """Return what the weights are called in messages, and the weights in their wrappers."""
     if isinstance(source, Mapping):
         return "the state dict", source
-    path = Path(source)
-    try:
-        if path.suffix == ".safetensors":
-            return str(path), load_file(path)
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as cause:
-        raise ArchitectureError(f"there is no file {path}") from cause
-    except pickle.UnpicklingError as cause:
-        raise ArchitectureError(
-            f"{path} holds more than tensors, or is damaged",
-            hint="if you trust its source, pass what torch.load(path, weights_only=False) returns",
-        ) from cause
-    except (SafetensorError, RuntimeError, OSError, EOFError) as cause:
-        raise ArchitectureError(f"{path}: {str(cause).splitlines()[0]}") from cause
-    if not isinstance(held, Mapping):
-        raise ArchitectureError(f"{path} holds a {type(held).__name__}, not tensors by name")
-    return str(path), held
+    remote = str(source).startswith(("http://", "https://"))
+    return str(source), read_state(downloaded(str(source)) if remote else source)
 
 
 def _check(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """Raise an ArchitectureError that tells every way in which the weights do not fit."""
-    wrong = [
+    differing = [
         f"{name} is {tuple(state[name].shape)}, here {tuple(t.shape)}"
         for name, t in own.items()
         if name in state and state[name].shape != t.shape
@@ -104,7 +85,7 @@ def _check(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
     told = {
         "missing": own.keys() - state.keys(),
         "not in this backbone": state.keys() - own.keys(),
-        "of another shape": wrong,
+        "of another shape": differing,
     }
     mistakes = [f"{what}: {_shown(names)}" for what, names in told.items() if names]
     if mistakes:
@@ -112,6 +93,6 @@ def _check(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -
 
 
 def _shown(names: Collection[str]) -> str:
-    """List a few of many names."""
+    """List the first of many names."""
     few = ", ".join(sorted(names)[:SHOWN])
     return few if len(names) <= SHOWN else f"{few} and {len(names) - SHOWN} more"
