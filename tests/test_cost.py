@@ -61,6 +61,8 @@ def flops(counter, net, x) -> int:
 
 def scan_macs(a: Architecture, size, settings) -> int:
     """4N + 1 for each element of each of four directions."""
+    if a.family.mixer != "scan":
+        return 0
     plan = a.plan(**settings)
     sides, states = map_sizes(plan, *size), a.mixer.state_dim
     return sum(

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparx_nas.cost.layers import downsample_cost, head_cost, layer_cost, stem_cost
+from sparx_nas.cost.block import layer_cost
+from sparx_nas.cost.layer_shape import family_shape, layer_shape
+from sparx_nas.cost.surroundings import (
+    downsample_cost,
+    head_cost,
+    stage_norm_cost,
+    stem_cost,
+)
 from sparx_nas.cost.tally import Tally
 from sparx_nas.plan import BackbonePlan
 
@@ -46,20 +53,20 @@ def count(
     plan: BackbonePlan, image: tuple[int, int], sizes: Sequence[tuple[int, int]]
 ) -> CostEstimate:
     """Count a backbone for an image of `image` (height, width) pixels and stage maps of `sizes`."""
-    total = stem_cost(plan, *image)
+    total, family = stem_cost(plan, *image), family_shape(plan)
     for i, (stage, size) in enumerate(zip(plan.stages, sizes, strict=True)):
         if i:
-            before, after = (sizes[j][0] * sizes[j][1] for j in (i - 1, i))
-            total.add(downsample_cost(plan.stages[i - 1].width, stage.width, before, after))
-        for context in stage.contexts:
-            total.add(layer_cost(plan, stage, len(context), size))
+            total.add(downsample_cost(plan, i - 1, sizes[i - 1]))
+        for layer in range(len(stage.contexts)):
+            total.add(layer_cost(layer_shape(family, stage, layer, size)))
+        if plan.family.stage_norm:
+            total.add(stage_norm_cost(plan, i, size[0] * size[1]))
     last = sizes[-1][0] * sizes[-1][1]
     total.add(head_cost(plan, last))
-    convolutions = total.spatial + total.depthwise + total.pointwise
     return CostEstimate(
         params=total.params,
-        macs=convolutions + total.linear + total.attention + total.scan,
-        published_flops=convolutions
+        macs=total.macs,
+        published_flops=total.convolutions
         + total.linear
         + total.published_scan
         + total.layer_scale_elements
@@ -80,14 +87,17 @@ def count(
 
 
 def layer_costs(plan: BackbonePlan, sizes: Sequence[tuple[int, int]]) -> list[list[LayerCost]]:
-    """Count every layer by itself, stage by stage; stem, downsampling and head are left out."""
+    """Count every layer by itself, stage by stage; what surrounds them is left out."""
+    family = family_shape(plan)
     return [
-        [_layer(layer_cost(plan, stage, len(context), size)) for context in stage.contexts]
+        [
+            _layer(layer_cost(layer_shape(family, stage, layer, size)))
+            for layer in range(len(stage.contexts))
+        ]
         for stage, size in zip(plan.stages, sizes, strict=True)
     ]
 
 
 def _layer(t: Tally) -> LayerCost:
     """Reduce a tally to what a drawing says."""
-    macs = t.depthwise + t.pointwise + t.linear + t.attention + t.scan
-    return LayerCost(params=t.params, macs=macs)
+    return LayerCost(params=t.params, macs=t.macs)

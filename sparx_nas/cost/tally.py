@@ -6,6 +6,9 @@ numbers that autograd keeps for the backward pass of one image in training mode.
 
 from dataclasses import dataclass, fields
 
+KEEPS_OUTPUT = ("relu",)
+"""Activations of which autograd keeps the output, which the next operator keeps anyway."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -29,10 +32,21 @@ class Tally:
         for name in NAMES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def conv3x3(self, inputs: int, outputs: int, positions: int) -> None:
-        """Count a full 3x3 convolution without bias; `positions` are of its output."""
-        self.params += 9 * inputs * outputs
-        self.spatial += 9 * inputs * outputs * positions
+    @property
+    def convolutions(self) -> int:
+        """MACs of convolutions of all kinds."""
+        return self.spatial + self.depthwise + self.pointwise
+
+    @property
+    def macs(self) -> int:
+        """MACs of everything."""
+        return self.convolutions + self.linear + self.attention + self.scan
+
+    def conv(self, inputs: int, outputs: int, kernel: int, positions: int, *, bias: bool) -> None:
+        """Count a full kernel x kernel convolution; `positions` are of its output."""
+        weights = kernel * kernel * inputs * outputs
+        self.params += weights + outputs * bias
+        self.spatial += weights * positions
 
     def depthwise_conv(self, channels: int, kernel: int, positions: int, *, bias: bool) -> None:
         """Count a depthwise convolution; `positions` are of its output."""

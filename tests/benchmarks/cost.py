@@ -7,7 +7,7 @@ against a built network.
 from timing import report, time_it
 
 from sparx_nas import build, estimate, load_space
-from sparx_nas.cost import layers
+from sparx_nas.cost.block import layer_cost
 
 SPACES = ("mamba_t", "mamba_t_free", "mamba_micro")
 REPEATS = 500
@@ -22,7 +22,7 @@ def main() -> None:
         small = drawn[0]
         built = sum(p.numel() for p in build(small, 10, width=0.25).parameters())
         assert estimate(small, 32, num_classes=10, width=0.25).params == built
-        layers._layer_cost.cache_clear()
+        layer_cost.cache_clear()
         fresh = iter(drawn)
         results += [
             {"space": name, "what": "new architecture"}
@@ -37,7 +37,7 @@ def main() -> None:
 
 def forgetful(architecture) -> None:
     """Estimate with an empty table of layer costs."""
-    layers._layer_cost.cache_clear()
+    layer_cost.cache_clear()
     estimate(architecture)
 
 
