@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparx_nas import Architecture, build
+from sparx_nas.models.dense import DenseBackbone
 
 FOLDER = Path(__file__).parent / "fixtures" / "parity"
 HEAD_ARGUMENTS = ("num_classes", "in_chans")
@@ -28,12 +29,18 @@ class Case:
     about: Mapping[str, Any]
     values: Mapping[str, np.ndarray]
 
+    @property
+    def dense(self) -> bool:
+        """Whether the values are the maps of a segmentation backbone, not logits."""
+        return "out0" in self.values
+
     def network(self) -> nn.Module:
         """Build from the official arguments, in float32, with the weights of the fixture."""
         config = self.about["config"]
         head = {name: config[name] for name in HEAD_ARGUMENTS if name in config}
+        architecture = Architecture.from_official(**config)
         with torch.device("meta"):
-            empty = build(Architecture.from_official(**config), **head)
+            empty = DenseBackbone(architecture) if self.dense else build(architecture, **head)
         return fill(empty.to_empty(device="cpu")).train(self.about["mode"].startswith("train"))
 
     def images(self, dtype: torch.dtype) -> Tensor:
@@ -104,6 +111,7 @@ def _recipe(name: str, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndar
         "dt_projs_bias": lambda z: 0.7 * z - 2,
         "dt_projs_weight": lambda z: 0.5 * z / math.sqrt(shape[-1]),
         "x_proj_weight": lambda z: 1.5 * z / math.sqrt(shape[1]),
+        "scale": lambda z: 0.15 * np.exp(0.2 * z),
         "weight": lambda z: 1 + 0.2 * z if around_one else pull * z / math.sqrt(fan_in),
     }
     return by_leaf.get(leaf, lambda z: 0.1 * z)

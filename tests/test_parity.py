@@ -15,6 +15,22 @@ def test_there_is_something_to_compare_with():
     assert (len(FORWARD), len(GRADIENT)) == (27, 10)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_maps_of_the_segmentation_backbone(dtype):
+    """Its state dict is the classifier's, with norms of the maps in the classifier's place."""
+    case, classifier = parity.load("t_backbone"), parity.load("t")
+    net = case.network().to(dtype)
+    names = [[n, list(t.shape)] for n, t in net.state_dict().items()]
+    shared = [entry[:2] for entry in classifier.about["manifest"] if "classifier" not in entry[0]]
+    assert names == shared + case.about["state_dict_extra"]
+    with torch.no_grad():
+        maps = net(case.images(dtype))
+    assert [list(m.shape) for m in maps] == case.about["outputs"]
+    for i, found in enumerate(maps):
+        reference = case.values[f"out{i}"]
+        assert parity.difference(found, reference) <= parity.TOLERANCE[dtype], i
+
+
 @pytest.mark.parametrize("name", FORWARD)
 def test_state_dict_and_outputs(name):
     """One test for both precisions: drawing 84 million weights is what takes the time."""
