@@ -20,6 +20,8 @@ onnx: model.onnx, checked in onnxruntime,
 
 torch_export: model.pt2, a program that needs torch alone,
 
+python: model.py, the network as one readable file of plain PyTorch,
+
 card: README.md with the wiring, its cost, accuracy and origin.
 
 Each is compared with the network on random and extreme inputs; export.json says how near it came.

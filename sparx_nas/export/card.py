@@ -139,7 +139,7 @@ def _score(split: str, said: Mapping[str, Any], of_split: Any) -> list[str]:
 def _training(network: Network) -> str:
     """List how the weights came about."""
     facts = network.facts
-    done, asked = _at(facts, "training", "epochs_done"), _at(facts, "training", "epochs")
+    done, asked = _at(facts, "epochs_done"), _at(facts, "epochs_asked")
     epochs = UNKNOWN if done is None else f"{done}" + (f" of {asked}" if asked is not None else "")
     rows = {
         "made by": _at(facts, "made_by"),
@@ -149,22 +149,24 @@ def _training(network: Network) -> str:
         "data id": _at(facts, "data", "data_id"),
         "images": _images(_at(facts, "data", "splits")),
         "epochs": epochs,
-        **_settings(_at(facts, "training")),
+        "weights of": _at(facts, "weights"),
+        "recipe": _settings(_at(facts, "recipe")),
         "width": f"{network.width:g} of full width",
         "stem stride": network.stem_stride,
         "seed": _at(facts, "seed"),
         "device": _at(facts, "device"),
         "versions": _versions(_at(facts, "versions")),
     }
-    return _bullets([f"{name}: {UNKNOWN if v in (None, '') else v}" for name, v in rows.items()])
+    only_search = ("run", "trial", "made by")
+    said = {name: UNKNOWN if v in (None, "") else v for name, v in rows.items()}
+    told = {n: v for n, v in said.items() if v != UNKNOWN or n not in (*only_search, "weights of")}
+    return _bullets([f"{name}: {value}" for name, value in told.items()])
 
 
-def _settings(training: Any) -> dict[str, Any]:
-    """Return the plain settings of a training that the list does not hold anyway."""
-    held = ("epochs", "epochs_done", "width", "stem_stride")
-    given = training.items() if isinstance(training, Mapping) else ()
-    plain = {name: value for name, value in given if isinstance(value, int | float | str)}
-    return {name.replace("_", " "): v for name, v in plain.items() if name not in held}
+def _settings(recipe: Any) -> str:
+    """Write the settings of a training in one line."""
+    given = recipe.items() if isinstance(recipe, Mapping) else ()
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
 
 
 def _images(splits: Any) -> str:
@@ -183,6 +185,8 @@ def _limits(job: Job) -> list[str]:
     """Say what must not be expected."""
     facts, (_, high, wide) = job.network.facts, job.image
     said = []
+    if _at(facts, "finished") is False:
+        said.append("The training was not finished: it stood where the epochs above say.")
     if _at(facts, "made_by") == "search":
         said.append(
             "The weights are those of a short training inside a search, which ranks designs; they "

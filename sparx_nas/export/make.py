@@ -13,6 +13,7 @@ from sparx_nas.export.job import Job
 from sparx_nas.export.onnx_file import write_onnx
 from sparx_nas.export.program import write_program
 from sparx_nas.export.request import Request
+from sparx_nas.export.single_file import write_python
 from sparx_nas.export.source import Source, read_source
 from sparx_nas.export.target import Target
 from sparx_nas.export.weights import write_weights
@@ -21,6 +22,7 @@ WRITERS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "safetensors": write_weights,
     "onnx": write_onnx,
     "torch_export": write_program,
+    "python": write_python,
     "card": write_card,
 }
 EXPORT = "export"

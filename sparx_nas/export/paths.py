@@ -1,7 +1,9 @@
 """A file that is handed on says nothing of the machine it was made on."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import sparx_nas
 from sparx_nas.errors import ExportError
@@ -19,3 +21,14 @@ def refuse_local_paths(name: str, content: bytes) -> None:
     for folder in (Path.home(), Path.cwd(), Path(sys.prefix), package):
         if str(folder) not in EVERYWHERE and str(folder).encode() in content:
             raise ExportError(f"{name} would tell of {folder}, a folder of this machine")
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON values in which every absolute path is its last part alone."""
+    if isinstance(value, Mapping):
+        return {name: without_folders(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(part) for part in value]
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name
+    return value

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sparx_nas.errors import OptionError, did_you_mean
 
 Split = Literal["val", "test"]
-FORMATS = ("safetensors", "onnx", "torch_export", "card")
+FORMATS = ("safetensors", "onnx", "torch_export", "python", "card")
 """In the order in which they are made: a card tells of the others."""
 OPSETS = (18, 23)
 """The oldest opset that torch's exporter writes, and the newest that is tried here."""

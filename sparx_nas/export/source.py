@@ -1,10 +1,11 @@
 """The trained network that is exported: a folder of one, a run's best/, or a run."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparx_nas.errors import ArchitectureError, ExportError
+from sparx_nas.export.paths import without_folders
 from sparx_nas.models import SparxBackbone, load_network
 from sparx_nas.network import CONFIG, WEIGHTS, Network
 from sparx_nas.pareto import best_trial
@@ -47,7 +48,8 @@ def read_source(folder: Path) -> Source:
             model, _ = load_network(name)
         except ArchitectureError as cause:
             raise ArchitectureError(str(cause).replace(name, str(place))) from cause
-    return Source(folder=place, network=network, model=model, weights=weights)
+    told = replace(network, facts=without_folders(network.facts))
+    return Source(folder=place, network=told, model=model, weights=weights)
 
 
 def _place(folder: Path) -> Path:

@@ -41,7 +41,7 @@ def best_network(run: Run, trial: TrialRecord) -> Network:
 
 
 def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
-    """Return where the weights come from, as JSON values."""
+    """Return where the weights come from, as JSON values; keys are those of a full training."""
     splits = dict(run.env.get("data", {}).get("splits", {}))
     accuracy = {
         "val": _accuracy(trial.top1, splits.get("val")),
@@ -55,14 +55,10 @@ def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
         "baseline": trial.baseline,
         "data": {"name": fidelity.data, "data_id": fidelity.data_id, "splits": splits},
         "accuracy": {split: said for split, said in accuracy.items() if said is not None},
-        "training": {
-            "epochs": fidelity.epochs,
-            "epochs_done": len(trial.epochs),
-            "batch_size": fidelity.batch_size,
-            "image_size": fidelity.image_size,
-            "width": fidelity.width,
-            "stem_stride": fidelity.stem_stride,
-        },
+        "chosen_on": "val",
+        "epochs_done": len(trial.epochs),
+        "epochs_asked": fidelity.epochs,
+        "recipe": {"batch_size": fidelity.batch_size, "image_size": fidelity.image_size},
         "seed": fidelity.seed,
         "device": trial.device,
         "versions": dict(run.env.get("versions", {})),
@@ -73,5 +69,8 @@ def _accuracy(top1: float | None, images: int | None) -> dict[str, Any] | None:
     """Return an accuracy with its 95 % interval; None if it was not measured."""
     if top1 is None:
         return None
-    bounds = list(wilson(round(top1 * images), images)) if images else None
-    return {"top1": top1, "images": images, "interval": bounds}
+    if not images:
+        return {"top1": top1}
+    correct = round(top1 * images)
+    bounds = list(wilson(correct, images))
+    return {"top1": top1, "correct": correct, "images": images, "interval": bounds}
