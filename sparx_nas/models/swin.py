@@ -68,11 +68,13 @@ class SwinMixer(nn.Module):
         rows, columns, dim = height // h, width // w, C // self.heads
         parts = self.qkv(x).permute(0, 2, 3, 1)
         parts = parts.reshape(batch, rows, h, columns, w, 3, self.heads, dim)
-        q, k, v = parts.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3).unbind(0)
-        scores = (q * dim**-0.5) @ k.transpose(3, 4) + self._bias(h, w)
+        # Copied at most once: the products read windows and heads as one dimension, as they lie.
+        q, k, v = parts.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, -1, h * w, dim).unbind(0)
+        products = (q * dim**-0.5) @ k.transpose(1, 2)
+        scores = products.unflatten(0, (batch, rows * columns, self.heads)) + self._bias(h, w)
         if any(shift):
             scores = scores + _apart((height, width), sides, shift, scores)
-        mixed = torch.softmax(scores, dim=4) @ v
+        mixed = torch.softmax(scores, dim=4).flatten(0, 2) @ v
         mixed = mixed.reshape(batch, rows, columns, self.heads, h, w, dim)
         out: Tensor = mixed.permute(0, 3, 6, 1, 4, 2, 5).reshape(batch, C, height, width)
         return out
