@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 from architectures import random_architecture
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,10 +15,27 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from sparx_nas import build, estimate, load_space, patterns
 from sparx_nas.architecture import Architecture
+from sparx_nas.families import FAMILIES
+from sparx_nas.named import NAMED, VMAMBA, named, vmamba
 from sparx_nas.plan import map_sizes
 
 SPACES = ("mamba_t", "mamba_t_free", "mamba_micro")
 PARTS = 6
+FULL_SIZE = {"in_chans": 3, "num_classes": 1000, "width": 1.0, "stem_stride": 4}
+OF_TIMM = [name for name, entry in NAMED.items() if entry.timm]
+OF_EVERY_FAMILY = ("sparx_conv_t", "sparx_swin_t", "sparx_pvt_v2_b1", "vmamba_tiny")
+FAMILIES_BESIDE_MAMBA = [name for name in FAMILIES if name != "mamba"]
+GANGLIA_FREE = ("vmamba", "swin", "pvt")
+"""Families that have no BatchNorm without ganglia, so any map is large enough to train on."""
+PUBLISHED = {
+    "vmamba_tiny": (30249064, 4.905609984e9),
+    "vmamba_small": (50147752, 8.71577472e9),
+    "vmamba_base": (88557800, 15.358944256e9),
+    "vmamba_tiny_s2l5": (30705832, 4.85774208e9),
+    "vmamba_small_s1l20": (49012840, 8.612211456e9),
+    "vmamba_base_s1l20": (86614504, 15.220859904e9),
+}
+"""Parameters and FLOPs that fvcore counts in the official VMamba at 224 px."""
 
 
 class Flops(TorchDispatchMode):
@@ -86,17 +104,19 @@ def test_the_quick_counter_counts_as_flop_counter_mode_does():
         size, settings = proxy(seed, (0.5, 1.0), 9, 40)
         net, x = built(random_architecture(seed, 2), size, settings, "meta")
         assert flops(Flops(), net, x) == flops(FlopCounterMode(display=False), net, x) > 0
+    for backbone in FAMILIES:
+        net, x = built(random_architecture(0, 2, backbone), (33, 40), FULL_SIZE, "meta")
+        assert flops(Flops(), net, x) == flops(FlopCounterMode(display=False), net, x) > 0
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_costs_of_full_size_networks_of_every_space(space):
     drawn = load_space(space)
-    settings = {"in_chans": 3, "num_classes": 1000, "width": 1.0, "stem_stride": 4}
     for a in [*drawn.baselines.values(), drawn.sample(0)]:
         assert_counted(
             a,
             (224, 224),
-            settings,
+            FULL_SIZE,
             device="meta",
             counter=lambda: FlopCounterMode(display=False),
         )
@@ -117,6 +137,46 @@ def test_costs_of_free_wirings(part):
     for seed in range(part, 384, PARTS):
         a = random_architecture(seed, max_depth=(4, 1, 1, 1, 2, 1, 1, 1)[seed // PARTS % 8])
         assert_counted(a, *proxy(seed, (1.0, 1.0, 0.5, 1.5), 1, 24))
+
+
+@pytest.mark.parametrize("backbone", FAMILIES_BESIDE_MAMBA)
+def test_costs_of_every_family(backbone):
+    """27 random wirings with random settings, on maps that windows and reductions do not divide."""
+    for seed in range(27):
+        a = random_architecture(seed, (4, 1, 2, 1)[seed % 4], backbone)
+        size, settings = proxy(seed, (1.0, 0.5, 1.5), *((1, 24) if seed % 2 else (25, 60)))
+        settings["stem_stride"] = (4, 2, 1)[seed % 3]
+        assert_counted(a, size, settings, device="meta")
+
+
+@pytest.mark.parametrize("name", OF_EVERY_FAMILY)
+def test_costs_of_a_full_size_network_of_every_family(name):
+    a = named(name)
+    assert_counted(a, (224, 224), FULL_SIZE, device="meta")
+    net, x = built(a, (224, 224), FULL_SIZE, "meta")
+    assert kept_bytes(net, x) == estimate(a).activation_bytes
+
+
+@pytest.mark.parametrize("name", OF_TIMM)
+def test_costs_are_those_of_the_network_of_timm(name):
+    with torch.device("meta"):
+        net, x = timm.create_model(NAMED[name].timm), torch.zeros(1, 3, 224, 224)
+    cost = estimate(named(name))
+    assert sum(p.numel() for p in net.parameters()) == cost.params
+    assert flops(Flops(), net, x) == 2 * cost.macs
+
+
+def test_published_flops_are_those_of_the_official_vmamba():
+    found = {f"vmamba_{size}": vmamba(size) for size in VMAMBA}
+    for name, size, depth, expand in (
+        ("vmamba_tiny_s2l5", "tiny", 5, 2.0),
+        ("vmamba_small_s1l20", "small", 20, 1.0),
+        ("vmamba_base_s1l20", "base", 20, 1.0),
+    ):
+        graph = patterns.plain((2, 2, depth, 2))
+        found[name] = replace(found[f"vmamba_{size}"], graph=graph, expand=(expand,) * 4)
+    costs = {name: estimate(a) for name, a in found.items()}
+    assert {n: (cost.params, cost.published_flops) for n, cost in costs.items()} == PUBLISHED
 
 
 def kept_bytes(net, x) -> int:
@@ -146,13 +206,36 @@ def test_kept_bytes_are_those_that_autograd_keeps(part):
         assert kept_bytes(net, x) == estimate(a, size, **settings).activation_bytes
 
 
+@pytest.mark.parametrize("backbone", FAMILIES_BESIDE_MAMBA)
+def test_kept_bytes_of_every_family(backbone):
+    """12 random wirings; a GroupNorm copies channels-last maps anywhere but on a CPU."""
+    for seed in range(12):
+        a = random_architecture(seed, (2, 1)[seed % 2], backbone)
+        device = "meta" if a.norm == "layer" else "cpu"
+        size, settings = proxy(seed, (1.0, 0.5, 1.5), 166, 200)
+        settings["stem_stride"] = 4 if device == "cpu" else (4, 2, 1)[seed % 3]
+        net, x = built(a, size, settings, device)
+        assert kept_bytes(net, x) == estimate(a, size, **settings).activation_bytes
+
+
+@pytest.mark.parametrize("backbone", GANGLIA_FREE)
+def test_kept_bytes_on_tiny_maps(backbone):
+    """18 networks without ganglia on maps down to one position."""
+    for seed in range(18):
+        a = random_architecture(seed, 2, backbone)
+        a = replace(a, graph=patterns.plain(a.graph.depths), norm="layer")
+        size, settings = proxy(seed, (1.0, 0.5, 1.5), 1, 24)
+        settings["stem_stride"] = (4, 2, 1)[seed % 3]
+        net, x = built(a, size, settings, "meta")
+        assert kept_bytes(net, x) == estimate(a, size, **settings).activation_bytes
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_kept_bytes_of_every_space(space):
     drawn = load_space(space)
-    settings = {"in_chans": 3, "num_classes": 1000, "width": 1.0, "stem_stride": 4}
     for a in (drawn.baselines["sparx"], drawn.sample(0)):
-        net, x = built(a, (224, 224), settings, "meta")
-        assert kept_bytes(net, x) == estimate(a, **settings).activation_bytes
+        net, x = built(a, (224, 224), FULL_SIZE, "meta")
+        assert kept_bytes(net, x) == estimate(a, **FULL_SIZE).activation_bytes
 
 
 def test_costs_follow_the_image():

@@ -9,6 +9,7 @@ from sparx_nas.cost.tally import Tally
 from sparx_nas.plan import reduced
 
 GROUPS = 4
+"""Channels attend to one another within groups of C // GROUPS."""
 
 
 def count_aggregator(t: Tally, layer: LayerShape) -> None:

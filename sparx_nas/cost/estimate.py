@@ -20,13 +20,14 @@ from sparx_nas.plan import BackbonePlan
 class CostEstimate:
     """What a network costs for one image.
 
-    `macs`: multiply-adds of convolutions, linear maps and attention products, plus 4N+1 for each
-    element and direction of the scan; `macs_by_operator` splits them. `published_flops`: the rule
-    behind the official README (fvcore's: one multiply-add is 1; norms 5, BatchNorm 2, average pool
-    and LayerScale 1 an element; attention 0; scan 9N+1 an element and direction).
+    `macs`: multiply-adds of convolutions, linear maps and attention products, those on padding
+    included, plus 4N+1 for each element and direction of a scan; `macs_by_operator` splits them.
+    `published_flops`: the rule behind the READMEs of SparX-Mamba and VMamba (fvcore's: one
+    multiply-add is 1; norms 5, BatchNorm 2, average pool and LayerScale 1 an element; attention 0;
+    scan 9N+1 an element and direction), for all families alike.
     `activation_bytes`: what autograd keeps for the backward pass of one image in float32, with the
-    whole four-direction scan as one operator that keeps its input. `weight_bytes`: the parameters
-    in float32.
+    whole four-direction scan as one operator that keeps its input, and no map copied for its
+    layout. `weight_bytes`: the parameters in float32.
     """
 
     params: int
