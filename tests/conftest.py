@@ -1,4 +1,4 @@
-"""What every test starts from: seeded generators, and no files left behind by hypothesis."""
+"""What every test starts from: seeded generators, timm importable, no files of hypothesis."""
 
 import random
 import sys
@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from sparx_nas.timm_import import prepare_timm
+
+prepare_timm()  # so that tests may import timm, in any order
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")
 

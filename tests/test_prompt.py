@@ -78,12 +78,31 @@ def test_help_gives_every_default_and_loads_nothing_heavy():
 
 
 def test_both_commands_are_one():
-    module = call("-m", "sparx_nas.search", "--list-spaces")
-    script = call("-m", "sparx_nas", "search", "--list-spaces")
+    asked = ("--space", "mamba_micro", "--explain")
+    module = call("-m", "sparx_nas.search", *asked)
+    script = call("-m", "sparx_nas", "search", *asked)
     assert module.returncode == script.returncode == 0
     assert module.stdout == script.stdout
-    assert "mamba_t_free" in module.stdout
-    assert max(map(len, module.stdout.splitlines())) <= 80
+    assert "mamba_micro" in module.stdout
+
+
+def test_spaces_are_listed_with_size_and_cost(tmp_path, monkeypatch, capsys):
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "search_spaces" / "mine.yaml").write_text("schema: 1\nabout: broken")
+    monkeypatch.chdir(tmp_path)
+    told = []
+    for asked in (("--list-spaces",), ("--space",)):
+        code, out, _ = search(*asked, capsys=capsys)
+        assert code == 0
+        told.append(out)
+    assert told[0] == told[1]
+    lines = told[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line for line in lines if line[:1].isalpha()}
+    assert "1,456" in rows["mamba_t"]
+    assert "27.1 M (20.7 M - 30.7 M)" in rows["mamba_t"]
+    assert "10^11" in rows["swin_t_free"]
+    assert rows["mine"].split()[1:] == ["-", "-", "-"]
 
 
 def test_a_command_that_is_none_is_told():

@@ -12,7 +12,11 @@ from sparx_nas.patterns import plain
 from sparx_nas.space import SearchSpace, list_spaces, load_space, parse_space
 from sparx_nas.space.free import _wirings
 
-SHIPPED = ("mamba_t", "mamba_t_free", "mamba_micro")
+SHIPPED = ("mamba_t", "mamba_t_free", "mamba_micro", "pvt_b2", "swin_t_free")
+"""Spaces of which everything is tried; the others differ from them in depths, widths and family."""
+FAMILIES = [f"mamba_{s}" for s in "tsb"] + [f"swin_{s}" for s in "tsb"] + ["conv_t"]
+FAMILIES += [f"pvt_b{i}" for i in range(4)]
+NAMES = {"mamba_micro", *FAMILIES, *(f"{name}_free" for name in FAMILIES)}
 
 
 def small(stages: str, wiring: str = "published", rest: str = "") -> SearchSpace:
@@ -223,7 +227,7 @@ def test_spaces_are_found_by_name_and_path(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert load_space("mine").fingerprint == load_space("search_spaces/mine.yaml").fingerprint
     listed = {info.name: info for info in list_spaces()}
-    assert set(listed) == {*SHIPPED, "mine", "broken"}
+    assert set(listed) == {*NAMES, "mine", "broken"}
     assert listed["mine"].source == "yours"
     assert listed["mamba_t"].source == "shipped"
     assert "mistakes" in listed["broken"].about

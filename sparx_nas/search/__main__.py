@@ -18,8 +18,11 @@ PROG = "python -m sparx_nas.search"
 
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Search, or say what a search would be; return the exit code."""
-    args = sys.argv[1:] if argv is None else argv
+    args = list(sys.argv[1:] if argv is None else argv)
     verbose = bool({"-v", "--verbose"} & set(args))
+    if args and args[-1] == "--space":
+        # Nobody knows all names: the option without one asks what there is.
+        args = [*args[:-1], "--list-spaces"]
     return exit_code(lambda: _run(command_line(args, prog)), verbose=verbose)
 
 
@@ -46,8 +49,7 @@ def _run(given: Mapping[str, Given]) -> int:
 
 def _list_spaces(asked: Options) -> int:
     """Print the spaces that have a name."""
-    from sparx_nas.search.describe import spaces_text
-    from sparx_nas.search.describe_json import spaces_json
+    from sparx_nas.search.spaces_table import spaces_json, spaces_text
     from sparx_nas.space import list_spaces
 
     show = spaces_json if asked.format == "json" else spaces_text

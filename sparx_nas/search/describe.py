@@ -1,9 +1,8 @@
-"""What `--list-spaces`, `--explain` and `--dry-run` print; none of it writes anything."""
+"""What `--explain` and `--dry-run` print; none of it writes anything."""
 
 import os
 import shutil
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from sparx_nas.errors import RunError, SparxError
 from sparx_nas.quantities import duration, si
 from sparx_nas.search.settings import Settings, written
 from sparx_nas.search.wording import WIDTH
-from sparx_nas.space import SearchSpace, SpaceInfo
+from sparx_nas.space import SearchSpace
 from sparx_nas.space.explain import explain, render
 
 if TYPE_CHECKING:
@@ -27,16 +26,6 @@ LABEL = 11
 
 BACKWARD = 2
 """MACs of the backward pass over those of the forward pass."""
-
-
-def spaces_text(spaces: Sequence[SpaceInfo]) -> str:
-    """List spaces, one's own with their place."""
-    width = max((len(space.name) for space in spaces), default=0) + 2
-    lines = []
-    for space in spaces:
-        about = space.about + (f" ({space.path})" if space.source == "yours" else "")
-        lines += _labelled(space.name, about, width)
-    return "\n".join(lines or ["no spaces; give the path of a YAML file with --space"]) + "\n"
 
 
 def space_text(space: SearchSpace) -> str:

@@ -1,17 +1,11 @@
-"""What `--list-spaces` and `--explain` say, for machines."""
+"""What `--explain` says, for machines."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sparx_nas.space import SearchSpace, SpaceInfo
+from sparx_nas.space import SearchSpace
 from sparx_nas.space.explain import Placed, explain
-
-
-def spaces_json(spaces: Sequence[SpaceInfo]) -> str:
-    """List spaces."""
-    return _text([asdict(space) | {"path": str(space.path)} for space in spaces])
 
 
 def space_json(space: SearchSpace) -> str:

@@ -49,12 +49,7 @@ def list_spaces() -> list[SpaceInfo]:
 
     A file with mistakes is listed and says so.
     """
-    return [
-        SpaceInfo(path.stem, _about(path), path, source)
-        for folder, source in _folders()
-        for path in sorted(folder.iterdir() if folder.is_dir() else ())
-        if path.suffix in SUFFIXES and path.is_file()
-    ]
+    return [SpaceInfo(path.stem, _about(path), path, source) for path, source in _files()]
 
 
 def parse_space(text: str, place: str) -> SearchSpace:
@@ -104,15 +99,25 @@ def _folders() -> Sequence[tuple[Path, Literal["shipped", "yours"]]]:
     return ((shipped, "shipped"),) if same else ((shipped, "shipped"), (here, "yours"))
 
 
+def _files() -> list[tuple[Path, Literal["shipped", "yours"]]]:
+    """Return the files of all spaces that have a name."""
+    return [
+        (path, source)
+        for folder, source in _folders()
+        for path in sorted(folder.iterdir() if folder.is_dir() else ())
+        if path.suffix in SUFFIXES and path.is_file()
+    ]
+
+
 def _find(name: str) -> Path:
     """Return the file of a name.
 
     Raises: SpaceError if there is none, or two that differ.
     """
-    spaces = list_spaces()
-    found = [space.path for space in spaces if space.name == name]
+    paths = [path for path, _ in _files()]
+    found = [path for path in paths if path.stem == name]
     if not found:
-        near = did_you_mean(name, [space.name for space in spaces])
+        near = did_you_mean(name, [path.stem for path in paths])
         raise SpaceError(f"unknown space '{name}'.{near}", hint="--list-spaces")
     if len({path.read_bytes() for path in found}) > 1:
         places = " and ".join(str(path) for path in found)
