@@ -31,6 +31,22 @@ class PositionNorm(nn.Module):
         return rows.permute(0, 3, 1, 2)
 
 
+class SampleNorm(nn.GroupNorm):
+    """GroupNorm of one group: over channels and positions of a (B, C, H, W) map together."""
+
+    def __init__(self, channels: int, eps: float = EPS) -> None:
+        super().__init__(1, channels, eps)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise; the shape stays."""
+        learns = self.weight.requires_grad and torch.is_grad_enabled()
+        if learns and not input.requires_grad and not torch.compiler.is_compiling():
+            # After frozen layers: torch 2.13 crashes on the way back through a channels-last map
+            # on a CPU that takes no gradient, so it takes one.
+            input = input.detach().requires_grad_()
+        return super().forward(input)
+
+
 def make_norm(kind: Norm, channels: int, eps: float = EPS) -> nn.Module:
     """Return a norm over (B, C, H, W): `group` over a whole sample, `layer` at each position."""
-    return nn.GroupNorm(1, channels, eps) if kind == "group" else PositionNorm(channels, eps)
+    return SampleNorm(channels, eps) if kind == "group" else PositionNorm(channels, eps)

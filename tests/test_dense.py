@@ -1,0 +1,313 @@
+"""Backbones of dense prediction: their maps, the learnable scale, weights by name, and learning."""
+
+import re
+import sys
+import types
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import digit_scenes as scenes
+import pytest
+import timm
+import torch
+from architectures import random_architecture
+from digit_scenes import FeaturePyramidNetwork
+from torch import distributed, nn
+
+from sparx_nas import Architecture, build, patterns
+from sparx_nas.errors import ArchitectureError, DataError
+from sparx_nas.families import FAMILIES, PvtSettings, SwinSettings
+from sparx_nas.kernels.channel_attention import channel_attention
+from sparx_nas.models import DenseBackbone, load_classification, load_dense
+from sparx_nas.models.norms import PositionNorm
+
+WIDTHS = (8, 12, 16, 20)
+HEADS = (1, 2, 2, 4)
+MIXERS = {
+    "swin": SwinSettings(heads=HEADS, window=3),
+    "pvt": PvtSettings(heads=HEADS),
+}
+SIZES = ((32, 32), (50, 70), (37, 33), (1, 9))
+PAGE = Path(__file__).parent.parent / "docs" / "dense_prediction.md"
+
+
+def small(backbone: str = "mamba", depths=(1, 2, 3, 1)) -> Architecture:
+    mixer = {"mixer": MIXERS[backbone]} if backbone in MIXERS else {}
+    graph = patterns.dense(depths)
+    return Architecture(graph=graph, widths=WIDTHS, backbone=backbone, **mixer)
+
+
+def classifier_of(architecture: Architecture, dense: DenseBackbone) -> nn.Module:
+    """Return a classifier with the same weights where there are the same names."""
+    net = build(architecture, 5, drop_path=0.5)
+    shared = {n: t for n, t in dense.state_dict().items() if not n.startswith("norm.")}
+    missing, unexpected = net.load_state_dict(shared, strict=False)
+    assert not unexpected
+    assert all(name.startswith("classifier.") for name in missing)
+    return net
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("training", [False, True])
+def test_maps_are_the_stages_results_normed(backbone, training):
+    """At odd and rectangular sizes as well, and with the same layers dropped in training."""
+    architecture = small(backbone)
+    dense = DenseBackbone(architecture, drop_path=0.5).train(training)
+    twin = classifier_of(architecture, dense).train(training)
+    norms = [
+        nn.Identity() if FAMILIES[backbone].stage_norm else PositionNorm(w, 1e-6) for w in WIDTHS
+    ]
+    assert [type(norm) for norm in dense.norm] == [type(norm) for norm in norms]
+    for height, width in SIZES[:2] if training else SIZES:
+        images = torch.randn(3, 3, height, width)
+        torch.manual_seed(1)
+        maps = dense(images)
+        torch.manual_seed(1)
+        expected = twin.forward_intermediates(images, intermediates_only=True)
+        for stride, channels, found, norm, raw in zip(
+            (4, 8, 16, 32), WIDTHS, maps, norms, expected, strict=True
+        ):
+            assert found.shape == (3, channels, -(-height // stride), -(-width // stride))
+            assert torch.equal(found, norm(raw))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_wiring_has_maps_and_gradients(seed):
+    architecture = random_architecture(seed, max_depth=3)
+    for variant in ("segmentation", "detection"):
+        dense = DenseBackbone(architecture, variant=variant, in_chans=2).train()
+        maps = dense(torch.randn(2, 2, 45, 70))
+        assert [m.shape[1] for m in maps] == list(architecture.widths)
+        sum(m.square().sum() for m in maps).backward()
+        assert [n for n, p in dense.named_parameters() if p.grad is None] == []
+        scales = [n for n in dense.state_dict() if n.endswith(".op.scale")]
+        ganglia = len(architecture.graph.ganglia)
+        assert len(scales) == (ganglia if variant == "detection" else 0)
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_the_scale_replaces_that_of_the_map(backbone):
+    """With 1 / sqrt(L') of every ganglion's reduced map, detection is segmentation."""
+    architecture = small(backbone)
+    plain = DenseBackbone(architecture).eval()
+    dense = DenseBackbone(architecture, variant="detection").eval()
+    missing, unexpected = dense.load_state_dict(plain.state_dict(), strict=False)
+    assert missing
+    assert not unexpected
+    ops = [
+        block.op for stage in dense.layers for block in stage.blocks if block.op.scale is not None
+    ]
+    assert [f.endswith("op.scale") for f in missing] == [True] * len(ops)
+    images, places = torch.randn(2, 3, 61, 90), {}
+    for op in ops:
+        assert next(iter(op.state_dict())) == "scale"
+        assert op.scale.shape == (1,)
+        assert op.scale.item() == pytest.approx(0.0309877, rel=1e-5)
+        op.q.register_forward_hook(lambda _, __, q, op=op: places.update({op: q.shape[2:].numel()}))
+    other, expected = dense(images), plain(images)
+    assert not all(torch.equal(a, b) for a, b in zip(other, expected, strict=True))
+    for op, count in places.items():
+        nn.init.constant_(op.scale, count**-0.5)
+    for found, reference in zip(dense(images), expected, strict=True):
+        torch.testing.assert_close(found, reference, rtol=1e-4, atol=1e-4)
+
+
+def test_attention_with_a_scale_is_the_softmax_of_scaled_scores():
+    q, k = torch.randn(2, 2, 8, 3, 5, dtype=torch.float64)
+    v = torch.randn(2, 8, 7, 4, dtype=torch.float64)
+    scale = torch.tensor([0.7], dtype=torch.float64)
+    scores = q.view(2, 2, 4, 15) @ k.view(2, 2, 4, 15).mT
+    expected = torch.softmax(0.7 * scores, 3) @ v.view(2, 2, 4, 28)
+    torch.testing.assert_close(channel_attention(q, k, v, 4, scale=scale), expected.view_as(v))
+    with pytest.raises(ValueError, match=r"scale is \(4,\)"):
+        channel_attention(q, k, v, 4, scale=torch.ones(4))
+
+
+def test_checkpointing_changes_no_gradient():
+    dense = DenseBackbone(small(), variant="detection", drop_path=0.3).double().train()
+    images, found = torch.randn(2, 3, 40, 56, dtype=torch.float64), []
+    for enable in (False, True):
+        dense.set_grad_checkpointing(enable)
+        dense.zero_grad()
+        torch.manual_seed(3)
+        sum(m.square().mean() for m in dense(images)).backward()
+        found.append([p.grad.clone() for p in dense.parameters()])
+    for plain, again in zip(*found, strict=True):
+        torch.testing.assert_close(again, plain)
+
+
+@pytest.mark.parametrize("indices", [(1, 2), (2, 0), (-1,), 3])
+def test_what_no_map_needs_is_kept_but_never_trained(indices):
+    everything = DenseBackbone(small()).eval()
+    dense = DenseBackbone(small(), out_indices=indices).eval()
+    dense.load_state_dict(everything.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    maps, whole = dense(images), everything(images)
+    assert len(maps) == len(dense.out_indices)
+    for i, found in zip(dense.out_indices, maps, strict=True):
+        assert torch.equal(found, whole[i])
+    assert dense.channels == tuple(m.shape[1] for m in maps)
+    assert dense.strides == tuple(64 // m.shape[2] for m in maps)
+    dense.train()
+    sum(m.square().sum() for m in dense(torch.randn(2, 3, 64, 64))).backward()
+    for name, parameter in dense.named_parameters():
+        assert parameter.requires_grad == (parameter.grad is not None), name
+
+
+def test_wrong_settings_are_told():
+    for wrong, message in (
+        ({"variant": "panoptic"}, "variant is 'panoptic'"),
+        ({"out_indices": (0, 4)}, "there are stages 0 to 3"),
+        ({"out_indices": ()}, "there are stages 0 to 3"),
+        ({"drop_path": 1.0}, r"a rate in \[0, 1\)"),
+    ):
+        with pytest.raises(ArchitectureError, match=message):
+            DenseBackbone(small(), **wrong)
+
+
+def test_batch_norms_are_synchronised_where_there_are_processes(tmp_path):
+    alone = DenseBackbone(small()).eval()
+    assert not any(isinstance(m, nn.SyncBatchNorm) for m in alone.modules())
+    store = f"file://{tmp_path}/store"
+    distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        dense = DenseBackbone(small()).eval()
+    finally:
+        distributed.destroy_process_group()
+    kinds = {type(m) for m in dense.modules()}
+    assert nn.SyncBatchNorm in kinds
+    assert nn.BatchNorm2d not in kinds
+    assert list(dense.state_dict()) == list(alone.state_dict())
+    dense.load_state_dict(alone.state_dict())
+    images = torch.randn(1, 3, 33, 47)
+    assert all(torch.equal(a, b) for a, b in zip(dense(images), alone(images), strict=True))
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("variant", ["segmentation", "detection"])
+def test_a_classifier_s_weights_load_and_only_they(backbone, variant, tmp_path):
+    architecture = small(backbone)
+    torch.manual_seed(7)
+    state = build(architecture, 5).state_dict()
+    torch.save({"state_dict_ema": state}, tmp_path / "in1k.pth")
+    dense = DenseBackbone(architecture, variant=variant)
+    kept = {n: t.clone() for n, t in dense.state_dict().items() if n not in state}
+    load_classification(dense, tmp_path / "in1k.pth")
+    for name, value in dense.state_dict().items():
+        assert torch.equal(value, state.get(name, kept.get(name))), name
+    short = {n: t for n, t in state.items() if n != "patch_embed.0.weight"}
+    wide = state | {"layers.1.blocks.0.op.proj_out": torch.ones(1)}
+    wide["layers.3.blocks.0.norm.weight"] = torch.ones(7)
+    for wrong, told in (
+        (short, "missing: patch_embed.0.weight"),
+        (wide, r"2 mistakes(.|\n)*proj_out(.|\n)*norm.weight is \(7,\), here \(20,\)"),
+        (state | {"norm.0.weight": torch.ones(8)}, "not of a classifier"),
+    ):
+        with pytest.raises(ArchitectureError, match=told):
+            load_classification(dense, wrong)
+    with pytest.raises(DataError, match="there is no file"):
+        load_classification(dense, tmp_path / "none.pth")
+
+
+def test_timm_s_swin_loads_under_our_names():
+    theirs = timm.models.SwinTransformer(
+        img_size=64, window_size=2, embed_dim=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 2, 4)
+    ).eval()
+    architecture = Architecture(
+        graph=patterns.plain((1, 1, 2, 1)),
+        widths=(8, 16, 32, 64),
+        backbone="swin",
+        mixer=SwinSettings(heads=HEADS, window=2),
+    )
+    dense = DenseBackbone(architecture).eval()
+    load_classification(dense, theirs.state_dict())
+    images = torch.randn(1, 3, 64, 64)
+    expected = theirs.forward_intermediates(images, intermediates_only=True)
+    for found, norm, raw in zip(dense(images), dense.norm, expected, strict=True):
+        torch.testing.assert_close(found, norm(raw), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["segmentation", "detection"])
+def test_a_whole_model_s_checkpoint_loads_by_name(variant, tmp_path):
+    source, dense = (DenseBackbone(small(), variant=variant) for _ in range(2))
+    state = {f"backbone.{name}": value for name, value in source.state_dict().items()}
+    for other in ("decode_head.conv.weight", "neck.0.bias", "roi_head.bbox_head.fc.weight"):
+        state[other] = torch.ones(3)
+    torch.save({"meta": {"epoch": 12}, "state_dict": state}, tmp_path / "model.pth")
+    load_dense(dense, tmp_path / "model.pth")
+    for name, value in source.state_dict().items():
+        assert torch.equal(dense.state_dict()[name], value), name
+    load_dense(dense, source.state_dict())
+    with pytest.raises(ArchitectureError, match=f"those of the {variant} variant"):
+        load_dense(
+            DenseBackbone(
+                small(), variant="segmentation" if variant == "detection" else "detection"
+            ),
+            tmp_path / "model.pth",
+        )
+    del state["backbone.norm.2.bias"]
+    with pytest.raises(ArchitectureError, match=r"missing: norm\.2\.bias"):
+        load_dense(dense, state)
+
+
+def test_the_page_s_registration_builds_and_initialises(tmp_path, monkeypatch):
+    """A stand-in for mmengine's registry: classes by name, called with what a config says."""
+    registered: dict[str, type] = {}
+
+    class Registry:
+        def register_module(self):
+            return lambda cls: registered.setdefault(cls.__name__, cls)
+
+    module = types.ModuleType("mmengine.registry")
+    module.MODELS = Registry()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mmengine.registry", module)
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    exec(next(c for c in code if "register_module" in c), {})
+    architecture = small()
+    architecture.save(tmp_path / "arch.json")
+    state = build(architecture).state_dict()
+    torch.save(state, tmp_path / "in1k.pth")
+    init = {"type": "Pretrained", "checkpoint": str(tmp_path / "in1k.pth")}
+    given = {"architecture": str(tmp_path / "arch.json"), "variant": "detection", "drop_path": 0.2}
+    backbone = registered["SparX"](**given, init_cfg=init)
+    backbone.init_weights()
+    assert torch.equal(backbone.patch_embed[0].weight, state["patch_embed.0.weight"])
+
+
+def test_maps_feed_a_feature_pyramid_and_frozen_stages_stay():
+    backbone = DenseBackbone(small(), variant="detection")
+    timm.utils.freeze(backbone, ["patch_embed", "layers.0"])
+    before = {n: t.clone() for n, t in backbone.state_dict().items()}
+    neck = FeaturePyramidNetwork(list(backbone.channels), 16)
+    named = OrderedDict(
+        (str(i), m) for i, m in enumerate(backbone.train()(torch.rand(2, 3, 50, 66)))
+    )
+    maps = neck(named)
+    assert [tuple(m.shape[1:]) for m in maps.values()] == [
+        (16, 13, 17),
+        (16, 7, 9),
+        (16, 4, 5),
+        (16, 2, 3),
+    ]
+    sum(m.square().mean() for m in maps.values()).backward()
+    for name, parameter in backbone.named_parameters():
+        frozen = name.startswith(("patch_embed.", "layers.0."))
+        assert (parameter.grad is None) == frozen, name
+    for name, value in backbone.state_dict().items():
+        if name.startswith(("patch_embed.", "layers.0.")):
+            assert torch.equal(value, before[name]), name
+
+
+def test_a_small_backbone_learns_to_segment_digits():
+    """After 100 steps it is twice as good as the best constant answer, on digits of no training."""
+    architecture = replace(small(depths=(1, 1, 1, 1)), widths=(16, 24, 32, 48))
+    net = scenes.Segmenter(DenseBackbone(architecture, in_chans=1), 32)
+    scenes.fit(net, steps=100, batch=16, side=48, seed=0, lr=1e-2)
+    images, target = scenes.scenes("test", 100, side=48, seed=1)
+    found, constant = (
+        scenes.mean(scenes.intersections_over_unions(answer, target))
+        for answer in (scenes.predicted(net, images), torch.zeros_like(target))
+    )
+    assert constant == pytest.approx(0.08, abs=0.01)
+    assert found > 1.6 * constant
