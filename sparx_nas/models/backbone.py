@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 from torch.utils.checkpoint import checkpoint
 
 from sparx_nas.architecture import Architecture
@@ -72,6 +73,7 @@ class SparxBackbone(nn.Module):
         super().__init__()
         self.contexts = tuple(stage.contexts for stage in plan.stages)
         self.num_classes, self.in_chans, self.global_pool = plan.num_classes, plan.in_chans, "avg"
+        self.drop_rate = 0.0
         self.num_features = self.head_hidden_size = plan.stages[-1].width
         self.feature_info = _feature_info(plan)
         self.patch_embed = make_stem(plan)
@@ -95,6 +97,7 @@ class SparxBackbone(nn.Module):
         x = norm(x)
         if self.global_pool:
             x = flatten(pool(x))
+        x = dropout(x, self.drop_rate, self.training)
         out: Tensor = x if pre_logits else linear(x)
         return out
 

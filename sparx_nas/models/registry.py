@@ -101,13 +101,17 @@ def _model(
     num_classes: int = 1000,
     in_chans: int = 3,
     *,
+    drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
     global_pool: str = "avg",
     width: float = 1.0,
     stem_stride: int = 4,
     backend: str = "auto",
 ) -> SparxBackbone:
-    """Build a network with the arguments that timm's models take; 0 classes mean no classifier."""
+    """Build a network with the arguments that timm's models take; 0 classes mean no classifier.
+
+    `drop_rate` is that of dropout before the classifier.
+    """
     model = build(
         architecture,
         num_classes or 1,
@@ -117,6 +121,7 @@ def _model(
         drop_path=drop_path_rate,
         backend=backend,
     )
+    model.drop_rate = drop_rate
     if num_classes == 0 or global_pool != "avg":
         model.reset_classifier(num_classes, global_pool)
     return model
