@@ -28,3 +28,4 @@ bench: setup
 	$(BIN)/python tests/benchmarks/ss2d.py > runs/benchmarks/ss2d.json
 	$(BIN)/python tests/benchmarks/depthwise.py > runs/benchmarks/depthwise.json
 	$(BIN)/python tests/benchmarks/network.py > runs/benchmarks/network.json
+	$(BIN)/python tests/benchmarks/segmentation.py > runs/benchmarks/segmentation.json
