@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 WRAP = 96
 COPIES = 4
 """Of the weights in float32 while training: weights, gradients, two moments; one more for EMA."""
+WEIGHTS: Mapping[str, str] = {
+    "ema": "The weights are the moving average, which was no worse on val than the plain ones.",
+    "plain": "The weights are the plain ones, which were better on val than their moving average.",
+    "only": "The weights are those of the last step.",
+}
 
 
 def header(job: Job, trainer: "Trainer", workers: int) -> list[str]:
@@ -88,13 +93,17 @@ def score_text(score: Mapping[str, Any]) -> str:
 
 def epochs_text(facts: Mapping[str, Any]) -> str:
     """Say how far a training has come."""
-    done, asked = facts["epochs_done"], facts["epochs_asked"]
-    return f"{done} of {asked} epochs" + ("" if facts["finished"] else ", not finished")
+    training = facts["training"]
+    text = f"{training['epochs_done']} of {training['epochs']} epochs"
+    return text + ("" if training["finished"] else ", not finished")
 
 
 def summary(job: Job, facts: Mapping[str, Any]) -> str:
     """Say what came of a training, in a few lines."""
-    lines = [f"{epochs_text(facts)}, {duration(facts['seconds'])}; weights: {facts['weights']}"]
+    training = facts["training"]
+    lines = [
+        f"{epochs_text(facts)} in {duration(training['seconds'])}, {training['weights']} weights"
+    ]
     lines += [f"{split} top-1 {score_text(score)}" for split, score in facts["accuracy"].items()]
     lines.append(f"written to {job.path}")
     return "\n".join(lines)
@@ -110,9 +119,8 @@ def readme(job: Job, facts: Mapping[str, Any]) -> str:
     how = (
         f"Trained on {job.asked['data']} ({job.divided.rule}) by {job.asked['recipe']}: "
         f"{recipe.image_size} px, batches of {recipe.batch_size}, seed {recipe.seed}, on "
-        f"{facts['device']} in {duration(facts['seconds'])}. The weights are the "
-        f"{'moving average' if facts['weights'] == 'ema' else 'plain ones'} of the last epoch, "
-        "which judged better on val or was the only one."
+        f"{facts['device']} in {duration(facts['training']['seconds'])}. "
+        + WEIGHTS[facts["training"]["weights"] if recipe.ema else "only"]
     )
     return f"""# {job.path.name}: {epochs_text(facts)}
 

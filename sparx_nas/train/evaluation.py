@@ -14,7 +14,6 @@ from sparx_nas.train.pipeline import Reader, Reading
 from sparx_nas.train.processes import World
 from sparx_nas.train.transforms import judging_transform
 from sparx_nas.training import Score
-from sparx_nas.training.score import channels_last
 
 EVALUATION_BATCH = 128
 """Images that are judged together. Batches are cut the same way for any number of processes, so a
@@ -68,7 +67,7 @@ class Judge:
         for number, batch in zip(mine, read, strict=True):
             self.broken.update(batch.broken)
             if len(batch.labels):
-                x = channels_last(batch.images).to(self.world.device, non_blocking=True)
+                x = batch.images.to(self.world.device, non_blocking=True)
                 yield number, x, batch.labels.to(self.world.device, non_blocking=True)
 
 

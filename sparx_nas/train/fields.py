@@ -83,6 +83,9 @@ GROUPS: Mapping[str, Mapping[str, Field]] = {
             "HOW",
             "statistics over all processes, over each one's images, or as they are",
         ),
+        "grad_checkpointing": Field(
+            yes_or_no, "true|false", "compute layers twice instead of keeping what is inside them"
+        ),
         "seed": Field(whole(0, 2**31 - 1), "N", "decides weights, order and augmentation"),
     },
     "network": {

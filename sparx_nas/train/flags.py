@@ -21,7 +21,7 @@ class Flag(NamedTuple):
 
 GROUPS: Mapping[str, Mapping[str, Flag]] = {
     "what": {
-        "arch": Flag("FILE|DIR", "arch.json of a run, its best/ folder, or a trained folder", ""),
+        "arch": Flag("FILE|DIR|NAME", "arch.json, a run's best/, or a name: sparx_mamba_t", ""),
         "data": Flag(
             "NAME|DIR", "imagenet, digits, fashion_mnist, cifar10, cifar100, an image folder", ""
         ),

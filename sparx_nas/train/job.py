@@ -12,6 +12,7 @@ import yaml
 from sparx_nas.architecture import Architecture, estimate
 from sparx_nas.data import DATA_NAMES, Divided
 from sparx_nas.errors import ArchitectureError, RunError
+from sparx_nas.named import named
 from sparx_nas.network import CONFIG, Network, Preprocessing
 from sparx_nas.record import read_json
 from sparx_nas.train.images import IMAGENET, normalisation, open_images
@@ -117,10 +118,12 @@ def prepare_again(asked: Options) -> Job:
 
 
 def read_architecture(path: Path) -> Architecture:
-    """Read an architecture: its file, a folder that has an arch.json, or a trained network's.
+    """Return an architecture: of a file, a folder with an arch.json, a trained network, a name.
 
     Raises: ArchitectureError if there is none.
     """
+    if not path.exists() and path.parent == Path():
+        return named(path.name)
     if path.is_dir():
         if (path / ARCH).exists():
             return Architecture.load(path / ARCH)

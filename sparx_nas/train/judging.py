@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sparx_nas.data import Divided
 from sparx_nas.errors import DataError, OptionError
 from sparx_nas.models import load_network
@@ -36,7 +34,7 @@ def run_evaluation(asked: Options) -> int:
         divided = open_images(name, folder, recipe)
         _check(network, divided, asked)
         facts = _preprocessing(network.preprocessing, recipe, set(asked.fields))
-        model = model.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(world.device)
         images = len(divided.parts[asked.split].picks)
         workers = workers_here(asked.workers, images=images, in_memory=False)
         judge = Judge(divided.parts[asked.split], facts, world, workers)

@@ -17,6 +17,10 @@ from sparx_nas.training import resolve_device
 FEW_IMAGES = 20_000
 """Fewer images than this are decoded by the training process itself."""
 
+JOINED: list[object] = []
+"""Groups joined so far, held until the process ends. DDP lets go of its group with Python's lock
+held, and if that was the last to hold it, waits for a thread that waits for the lock."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -81,6 +85,7 @@ def joined(device: str) -> Iterator[World]:
         kind = torch.device("cuda", local)
         torch.cuda.set_device(kind)
     dist.init_process_group("cpu:gloo,cuda:nccl" if kind.type == "cuda" else "gloo")
+    JOINED.append(dist.group.WORLD)
     try:
         yield World(dist.get_rank(), size, kind)
     finally:

@@ -47,6 +47,7 @@ class Recipe:
     ema: float = 0.0
     ema_warmup: bool = False
     batch_norm: BatchNorm = "sync"
+    grad_checkpointing: bool = False
     seed: int = 0
     width: float = 1.0
     stem_stride: int = 4

@@ -32,6 +32,8 @@ from sparx_nas.training import Score, device_name
 METRICS, EVENTS, README = "metrics.jsonl", "tensorboard", "README.md"
 PACKAGES = ("sparx-nas", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "triton")
 """Whose versions can change what comes out."""
+TOLD = ("image_size", "batch_size", "optimizer", "lr", "weight_decay", "drop_path", "ema", "amp")
+"""Fields of a recipe that stand among the facts of a training; all of it stands beside them."""
 
 
 def create_folder(job: Job, *, device: str, processes: int) -> None:
@@ -113,28 +115,31 @@ def facts_of(
 ) -> dict[str, Any]:
     """Return what is known of a training's weights, for people: JSON values only.
 
-    `finished` is true once all epochs are done and the test split, if there is one, is scored;
-    `accuracy` has the scores of the chosen weights by split, `chosen_on` the split that chose them.
+    A training is finished once all epochs are done and the test split, if there is one, is scored;
+    `accuracy` has the scores of the chosen weights by split.
     """
     last, total = rows[max(rows)], job.recipe.total_epochs
     splits = {"val": last["val"][last["weights"]]} | ({"test": test} if test else {})
     env = environment(job, device=device_name(world.device), processes=world.size)
+    recipe = job.recipe.to_dict()
     return {
-        "epochs_done": last["epoch"],
-        "epochs_asked": total,
-        "finished": last["epoch"] == total and (test is not None or not job.images("test")),
-        "weights": last["weights"],
-        "chosen_on": "val",
+        "made_by": "train",
+        "run": job.path.name,
         "accuracy": splits,
-        "data": env["data"],
-        "asked": env["asked"],
+        "training": {
+            "epochs": total,
+            "epochs_done": last["epoch"],
+            "finished": last["epoch"] == total and (test is not None or not job.images("test")),
+            "weights": last["weights"],
+            "weights_chosen_on": "val",
+            "seconds": sum(row["seconds"] for row in rows.values()),
+            "recipe": job.asked["recipe"],
+            **{name: recipe[name] for name in TOLD},
+        },
+        "recipe": recipe,
         "seed": job.recipe.seed,
-        "recipe": job.recipe.to_dict(),
-        "device": env["device"],
         "processes": world.size,
-        "seconds": sum(row["seconds"] for row in rows.values()),
-        "time": env["time"],
-        "versions": env["versions"],
+        **{name: env[name] for name in ("data", "asked", "device", "time", "versions")},
     }
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparx_nas.data.source import ArrayPool
@@ -53,12 +53,16 @@ def run_training(asked: Options) -> int:
 
 @dataclass(frozen=True)
 class Sitting:
-    """One call's part of a training: from where it stands to its end, or to a stop."""
+    """One call's part of a training: from where it stands to its end, or to a stop.
+
+    `told` are the images of which it was said that they cannot be read.
+    """
 
     job: Job
     world: World
     trainer: Trainer
     workers: int
+    told: set[str] = field(default_factory=set)
 
     def run(self, stop: Stop) -> int:
         """Train, judge and write, epoch by epoch; return the exit code."""
@@ -107,6 +111,10 @@ class Sitting:
         names, models = zip(*trainer.models.items(), strict=True)
         judged = judge.score(list(models), trainer.autocast())
         scores = dict(zip(names, judged, strict=True))
+        broken = self.world.together({**trainer.broken, **judge.broken})
+        for name in sorted(set(broken) - self.told):
+            view.message(f"cannot be read: {name}: {broken[name]}")
+        self.told.update(broken)
         if not self.world.first:
             return None
         epoch = trainer.progress.epoch
@@ -120,6 +128,7 @@ class Sitting:
             "weights": chosen,
             "seconds": seconds,
             "images_per_s": trainer.steps * job.recipe.batch_size / seconds,
+            "broken": sorted(broken),
         }
         append_metrics(job.path, row)
         save_checkpoint(job.path, trainer)
@@ -152,7 +161,7 @@ class Sitting:
         if self.world.first:
             rows = read_metrics(job.path)
         weights = self.world.of_first(rows[max(rows)]["weights"] if rows else "")
-        done = (job.path / CONFIG).exists() and Network.load(job.path).facts.get("finished")
+        done = (job.path / CONFIG).exists() and Network.load(job.path).facts["training"]["finished"]
         if not self.world.any(self.world.first and bool(done)):
             test = None
             if "test" in job.divided.parts:

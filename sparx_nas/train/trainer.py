@@ -1,5 +1,6 @@
 """A network in training: the step, the epoch, and everything that a checkpoint has to hold."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -20,7 +21,6 @@ from sparx_nas.train.pipeline import Batch, epoch_keys, steps_per_epoch
 from sparx_nas.train.processes import World
 from sparx_nas.train.recipe import Recipe
 from sparx_nas.train.transforms import PASS_STREAM, Mixing, seed_all
-from sparx_nas.training.score import channels_last
 
 prepare_timm()
 
@@ -62,7 +62,8 @@ class Trainer:
     """A network, its average, its optimizer and its schedule, stepped by batches of images.
 
     On a CPU the same recipe, images and number of threads give the same weights to the last bit,
-    interrupted or not: whatever is drawn is drawn from seeds that epoch and step decide.
+    interrupted or not: whatever is drawn is drawn from seeds that epoch and step decide. `broken`
+    lists images that could not be read, by name, with the reason.
     """
 
     def __init__(self, network: Network, recipe: Recipe, world: World, *, images: int) -> None:
@@ -73,7 +74,7 @@ class Trainer:
         model = build(
             network.architecture, **network.build_arguments, drop_path=recipe.drop_path
         ).to(world.device)
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.set_grad_checkpointing(recipe.grad_checkpointing)
         self.model = convert_batch_norms(model, recipe.batch_norm, processes=world.size)
         self.ema = _average(self.model, recipe)
         self.optimizer = _optimizer(self.model, recipe)
@@ -84,13 +85,10 @@ class Trainer:
         self.loss = SoftTargetCrossEntropy()
         self.mixing = Mixing(recipe, network.num_classes)
         self.progress = Progress()
+        self.broken: dict[str, str] = {}
         self.parallel: nn.Module = self.model
         if world.size > 1:
-            self.parallel = DistributedDataParallel(
-                self.model,
-                device_ids=[world.device] if world.device.type == "cuda" else None,
-                broadcast_buffers=False,
-            )
+            self.parallel = _parallel(self.model, world.device)
 
     @property
     def models(self) -> dict[str, nn.Module]:
@@ -153,7 +151,8 @@ class Trainer:
         self.optimizer.zero_grad()
         total = torch.zeros((), dtype=torch.float64, device=device)
         for number, batch in enumerate(passes):
-            x = channels_last(batch.images).to(device, non_blocking=True)
+            self.broken.update(batch.broken)
+            x = batch.images.to(device, non_blocking=True)
             labels = batch.labels.to(device, non_blocking=True)
             x, targets = self.mixing(x, labels, epoch=at.epoch, step=at.step)
             seed_all(PASS_STREAM, recipe.seed, at.epoch, at.step, number, self.world.rank)
@@ -213,6 +212,17 @@ def precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
 def autocast(kind: torch.dtype | None, device: torch.device) -> torch.autocast:
     """Return the context in which a network runs at a precision."""
     return torch.autocast(device.type, kind or torch.bfloat16, enabled=kind is not None)
+
+
+def _parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Wrap a network so that gradients are averaged over processes; buffers are left alone."""
+    given = inspect.signature(DistributedDataParallel).parameters
+    # torch 2.13 renames the argument and warns of the old name; older ones know only that.
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in given else "broadcast_buffers"
+    more: dict[str, Any] = {buffers: False}
+    if device.type == "cuda":
+        more["device_ids"] = [device]
+    return DistributedDataParallel(model, **more)
 
 
 def _average(model: nn.Module, recipe: Recipe) -> Any:

@@ -29,7 +29,10 @@ def seed_all(*words: int) -> None:
     drawn = [int(word) for word in np.random.SeedSequence(words).generate_state(3)]
     random.seed(drawn[0])
     np.random.seed(drawn[1])
-    torch.manual_seed(drawn[2])
+    # torch.manual_seed also queues a seed, with a stack trace, for every device that is not there.
+    torch.default_generator.manual_seed(drawn[2])
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(drawn[2])
 
 
 def training_transform(recipe: Recipe, facts: Preprocessing) -> Transform:
