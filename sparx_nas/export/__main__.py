@@ -113,6 +113,9 @@ def _tell(form: str, entry: Mapping[str, Any]) -> None:
     """Print that a form is made and how near it is to the network."""
     off = entry.get("largest_difference")
     says = "" if off is None else f"largest difference {off:.1e} of the largest logit"
+    if counts := entry.get("correct"):
+        right = next(iter(counts.values()))
+        says = f"{right} of {entry['images']} images right in each of {', '.join(counts)}"
     print(f"{form:<14}{says}".rstrip(), flush=True)
 
 

@@ -1,6 +1,6 @@
 """`README.md`, the model card: wiring, cost, accuracy, origin, use and limits; nothing invented."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -40,7 +40,7 @@ def card(job: Job) -> str:
         "## Cost",
         _costs(network),
         "## Accuracy",
-        _accuracy(network.facts),
+        "\n\n".join([_accuracy(network.facts), *_checked(job.target.checked)]),
         "## Training",
         _training(network),
         "## Use",
@@ -124,6 +124,18 @@ def _accuracy(facts: Mapping[str, Any]) -> str:
     if not rows:
         return "Not measured."
     return _table(["split", "top-1", "images", "95 % interval"], rows)
+
+
+def _checked(said: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the check of the forms on real images came to, if there was one."""
+    if said:
+        split, right = SPLITS.get(said["split"], said["split"]), said["correct"]["torch"]
+        others = ", ".join(form for form in said["correct"] if form != "torch")
+        yield _wrapped(
+            f"When this was exported, {right} of {said['images']} images of the {split} split of "
+            f"{said['data']} (data id {said['data_id']}) were right in the network and in every "
+            f"form read back: {others}."
+        )
 
 
 def _score(split: str, said: Mapping[str, Any], of_split: Any) -> list[str]:

@@ -2,13 +2,14 @@
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sparx_nas.errors import ExportError, SparxError
 from sparx_nas.export.card import write_card
+from sparx_nas.export.check import check_forms
 from sparx_nas.export.job import Job
 from sparx_nas.export.onnx_file import write_onnx
 from sparx_nas.export.program import write_program
@@ -18,12 +19,13 @@ from sparx_nas.export.source import Source, read_source
 from sparx_nas.export.target import Target
 from sparx_nas.export.weights import write_weights
 
+CARD = "card"
 WRITERS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
     "safetensors": write_weights,
     "onnx": write_onnx,
     "torch_export": write_program,
     "python": write_python,
-    "card": write_card,
+    CARD: write_card,
 }
 EXPORT = "export"
 PACKAGES = ("sparx-nas", "torch", "timm", "safetensors", "onnx", "onnxscript", "onnxruntime")
@@ -42,19 +44,35 @@ def make_export(
     folder = request.to or source.folder / EXPORT
     job = Job(source=source, request=request, target=Target.claim(folder, _head(source)))
     failures: dict[str, Exception] = {}
-    for form in request.formats:
+    for step, work in _steps(job):
         try:
-            done(form, WRITERS[form](job))
+            done(step, work(job))
         # An exporter may raise anything; whatever it is, the other forms are made.
         except Exception as cause:
-            job.target.drop(form)
-            failures[form] = cause
+            job.target.drop(step)
+            failures[step] = cause
     if failures:
         mistakes = [f"{form}: {_reason(cause)}" for form, cause in failures.items()]
         hints = [cause.hint for cause in failures.values() if isinstance(cause, SparxError)]
         error = ExportError.of(str(folder), mistakes, hint="; ".join(filter(None, hints)))
         raise error from next(iter(failures.values()))
     return folder
+
+
+def _steps(job: Job) -> Iterator[tuple[str, Callable[[Job], dict[str, Any]]]]:
+    """Yield what is done: the forms, a check of them, and the card, which tells of both."""
+    wanted = job.request.formats
+    yield from ((form, WRITERS[form]) for form in wanted if form != CARD)
+    if job.request.check is not None:
+        yield "check", _checked
+    yield from ((form, WRITERS[form]) for form in wanted if form == CARD)
+
+
+def _checked(job: Job) -> dict[str, Any]:
+    """Score all forms on real images."""
+    assert job.request.check is not None, "a check is asked for"
+    job.target.note(check_forms(job, job.request.check))
+    return job.target.checked
 
 
 def _reason(cause: Exception) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparx_nas.errors import ExportError
-from sparx_nas.export.comparison import compare
+from sparx_nas.export.comparison import Forward, compare
 from sparx_nas.export.job import Job, quiet
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.network import Network
@@ -33,12 +33,7 @@ def write_onnx(job: Job) -> dict[str, Any]:
         )
     content = _content(job)
     refuse_local_paths(FILE, content)
-    session = _session(content)
-
-    def forward(x: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: x.numpy()})[0])
-
-    said = compare(FILE, forward, job.source.model, job.image, batches=job.batches)
+    said = compare(FILE, forward_of(content), job.source.model, job.image, batches=job.batches)
     entry = {"opset": job.request.opset, "dynamic_batch": job.request.dynamic_batch, **said}
     job.target.put("onnx", {FILE: content}, entry)
     return entry
@@ -87,9 +82,14 @@ def _strip(message: Any) -> None:
                 _strip(part)
 
 
-def _session(content: bytes) -> Any:
-    """Open a file's content in onnxruntime, on the CPU."""
+def forward_of(content: bytes) -> Forward:
+    """Return what a file's content computes in onnxruntime, on the CPU."""
     onnxruntime: Any = importlib.import_module("onnxruntime")  # it has no types
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def forward(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: x.contiguous().numpy()})[0])
+
+    return forward

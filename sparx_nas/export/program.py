@@ -25,8 +25,8 @@ def write_program(job: Job) -> dict[str, Any]:
     Raises: ExportError for an operator that torch alone has not, or other logits.
     """
     buffer = BytesIO()
+    program = plain_program(job.program)
     with quiet():
-        program = plain_program(job.program)
         torch.export.save(program, buffer)
         content = buffer.getvalue()
         again = torch.export.load(BytesIO(content)).module()
@@ -42,7 +42,7 @@ def plain_program(program: torch.export.ExportedProgram) -> torch.export.Exporte
 
     Raises: ExportError for an operator that torch alone has not.
     """
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
         plain: torch.export.ExportedProgram = program.run_decompositions(
             {torch.ops.sparx_nas.ss2d.default: lambda *inputs: unrolled.ss2d(*inputs[:-1])}
         )

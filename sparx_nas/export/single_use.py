@@ -77,19 +77,27 @@ def prepare(image: Any) -> Tensor:
     from PIL import Image
 
     image = image.convert("L" if len(MEAN) == 1 else "RGB")
-    high, wide = (math.floor(side / CROP_PCT) for side in IMAGE_SIZE)
-    by_height, by_width = high / image.height, wide / image.width
-    if CROP_MODE != "squash":
-        by_height = by_width = (min if CROP_MODE == "border" else max)(by_height, by_width)
-    size = (round(image.width * by_width), round(image.height * by_height))
-    scaled = image.resize(size, Image.Resampling[INTERPOLATION.upper()])
+    scaled = image.resize(_scaled_size(*image.size), Image.Resampling[INTERPOLATION.upper()])
     fill = tuple(round(255 * value) for value in MEAN)
     input = Image.new(image.mode, IMAGE_SIZE[::-1], fill if len(fill) > 1 else fill[0])
-    input.paste(scaled, ((input.width - scaled.width) // 2, (input.height - scaled.height) // 2))
+    left, top = ((n - m) / 2 for n, m in zip(input.size, scaled.size, strict=True))
+    input.paste(scaled, (round(left), round(top)))
     pixels = torch.frombuffer(bytearray(input.tobytes()), dtype=torch.uint8)
     maps = pixels.view(*IMAGE_SIZE, len(MEAN)).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
     return ((maps - mean) / std).unsqueeze(0)
+
+
+def _scaled_size(width: int, height: int) -> tuple[int, int]:
+    """Return the width and height to which an image is scaled before `IMAGE_SIZE` is cut out."""
+    high, wide = (math.floor(side / CROP_PCT) for side in IMAGE_SIZE)
+    if CROP_MODE == "squash":
+        return wide, high
+    if CROP_MODE == "center" and high == wide:
+        shorter = min(width, height)
+        return width * wide // shorter, height * high // shorter
+    by = (min if CROP_MODE == "border" else max)(high / height, wide / width)
+    return round(width * by), round(height * by)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,12 +17,15 @@ SCHEMA = 1
 class Target:
     """A folder of one network's forms; `entries` say of each form how it was made and compared.
 
+    `checked` tells how many real images all of them get right, if that was asked.
+
     Its record lists the files of each form, so that nothing but they is ever replaced or deleted.
     """
 
     folder: Path
     head: Mapping[str, Any]
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    checked: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def claim(cls, folder: Path, head: Mapping[str, Any]) -> Self:
@@ -58,6 +61,11 @@ class Target:
         self.entries[name] = {"files": said, **entry}
         self._save()
 
+    def note(self, checked: Mapping[str, Any]) -> None:
+        """Enter in the record what a check on real images came to."""
+        self.checked.update(checked)
+        self._save()
+
     def drop(self, name: str) -> None:
         """Delete a form that could not be made: an older one would pass for it."""
         self._delete(self.entries.pop(name, {}).get("files", {}))
@@ -71,7 +79,8 @@ class Target:
     def _save(self) -> None:
         """Write the record."""
         head = {"schema": SCHEMA, "kind": "export", **self.head}
-        write_json(self.folder / RECORD, head | {"formats": self.entries})
+        check = {"check": self.checked} if self.checked else {}
+        write_json(self.folder / RECORD, {**head, **check, "formats": self.entries})
 
 
 _HINT = "--to names another folder"
