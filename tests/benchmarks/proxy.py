@@ -32,12 +32,12 @@ PROXIES = {
 }
 REFERENCE = {
     "data": "fashion_mnist",
-    "epochs": 6,
-    "batch_size": 64,
+    "epochs": 3,
+    "batch_size": 48,
     "image_size": 28,
     "width": 0.25,
     "stem_stride": 2,
-    "limit": 4000,
+    "limit": 1600,
 }
 
 
