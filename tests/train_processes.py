@@ -18,7 +18,6 @@ SGD = {"optimizer": "sgd", "lr": 0.05, "ema": 0.5, "ema_warmup": "false"}
 CASES = {
     "reduced": SGD | {"batch_norm": "sync"},
     "reduced_mixed_odd": SGD | {"batch_norm": "sync", "batch_size": 15, "mixup": 0.8, "cutmix": 1},
-    "frozen": SGD | {"batch_norm": "frozen", "mixup": 0.8},
     "accumulated": SGD | {"batch_norm": "frozen", "batch_size": 14, "accumulate": 3, "cutmix": 1},
     "adamw": {"batch_norm": "sync", "lr": 1e-3, "eps": 1e-2, "erase": 0.5, "flip": 0.5},
 }

@@ -19,9 +19,11 @@ class View:
     The time left counts the epochs of this sitting alone.
     """
 
-    def __init__(self, epochs: int, *, images: int, quiet: bool) -> None:
+    def __init__(
+        self, epochs: int, *, images: int, quiet: bool, console: Console | None = None
+    ) -> None:
         self.epochs, self.images, self.quiet = epochs, images, quiet
-        self.console = Console(highlight=False, file=sys.stdout)
+        self.console = console or Console(highlight=False, file=sys.stdout)
         self.console.width = min(self.console.width, WIDTH)
         self.begun, self.done = time.monotonic(), 0.0
         self.live: Live | None = None

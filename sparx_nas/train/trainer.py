@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -220,6 +221,8 @@ def _parallel(model: nn.Module, device: torch.device) -> DistributedDataParallel
     # torch 2.13 renames the argument and warns of the old name; older ones know only that.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in given else "broadcast_buffers"
     more: dict[str, Any] = {buffers: False}
+    # A 1x1 convolution's gradient may lie either way, which are the same bytes.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     if device.type == "cuda":
         more["device_ids"] = [device]
     return DistributedDataParallel(model, **more)
