@@ -173,6 +173,7 @@ def test_imagenets_layout_holds_nothing_out_and_broken_images_are_stood_in_for(
     given |= {"epochs": 3, "drop_path": 0.1, "width": 1, "ema": 0, "ema_warmup": "false"}
     assert main(words(tmp_path, name="folder", mixup=0, cutmix=0, lr=0.01, **given)) == 0
     said = facts(tmp_path / "folder")
+    assert said["data"]["name"] == "imagenet"
     assert said["data"]["splits"] == {"train": 91, "val": 30}
     assert "nothing is held out" in said["data"]["rule"]
     assert set(said["accuracy"]) == {"val"}
@@ -193,6 +194,7 @@ def test_imagenets_layout_holds_nothing_out_and_broken_images_are_stood_in_for(
         ({"data": "pictures"}, 2, "which recipe?"),
         ({"data": "pictures", "recipe": "small", "ema": 0.9}, 5, "no data set and no folder"),
         ({"arch": "nothing/here.json"}, 2, "there is no architecture"),
+        ({"normalize": "imagenet"}, 2, "digits has 1 channel"),
         ({"auto_augment": "rand-q9"}, 2, "timm cannot read it"),
         (
             {"lr": 10, "optimizer": "sgd", "min_lr": 9, "clip": 0, "epochs": 40},

@@ -1,5 +1,6 @@
 """The images of a full training: which data, which splits, what they are normalised by."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from sparx_nas.data import Divided, Part, divide
 from sparx_nas.data.folder import read_folder
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.data.store import MemoryStore, load
-from sparx_nas.errors import DataError
+from sparx_nas.errors import DataError, OptionError
 from sparx_nas.train.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 
 IMAGENET = "imagenet"
@@ -25,7 +26,7 @@ def open_images(name: str, data_dir: Path | None, recipe: Recipe) -> Divided:
     Raises: DataError if the data are missing or damaged, or a split is empty.
     """
     if name == IMAGENET:
-        source = read_folder(data_dir, with_test=False)
+        source = replace(read_folder(data_dir, with_test=False), name=IMAGENET)
         assert source.test is not None, "an image folder has a val/"
         pools = {"train": source.train, "val": source.test}
         parts = {split: Part(pool, np.arange(len(pool.labels))) for split, pool in pools.items()}
@@ -45,8 +46,16 @@ def normalisation(divided: Divided, recipe: Recipe) -> tuple[tuple[float, ...], 
     """Return mean and deviation of each channel, of pixels in [0, 1].
 
     Those of ImageNet, or of train images at the recipe's size: evenly spaced ones of a large set.
+
+    Raises: OptionError for ImageNet's on grey images; DataError if no train image can be read.
     """
-    if recipe.normalize == IMAGENET and divided.source.in_chans == len(IMAGENET_MEAN):
+    channels = divided.source.in_chans
+    if recipe.normalize == IMAGENET:
+        if channels != len(IMAGENET_MEAN):
+            raise OptionError(
+                f"normalize is imagenet, but {divided.source.name} has {channels} channel",
+                hint="--normalize data",
+            )
         return IMAGENET_MEAN, IMAGENET_STD
     pool, picks = divided.parts["train"]
     most = STATISTICS if isinstance(pool, ArrayPool) else DECODED_STATISTICS
