@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 
+from sparx_nas.export.comparison import BATCHES
 from sparx_nas.export.request import Request
 from sparx_nas.export.source import Source
 from sparx_nas.export.target import Target
@@ -40,17 +41,29 @@ class Job:
     @property
     def batches(self) -> tuple[int, ...]:
         """Batch sizes at which a form whose batch may be fixed is compared."""
-        return (1, 2, 3) if self.request.dynamic_batch else (1,)
+        return BATCHES if self.request.dynamic_batch else (1,)
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
         """The network traced at this image size; its scans are still single operators."""
         example = torch.zeros(TRACED_BATCH if self.request.dynamic_batch else 1, *self.image)
         batch = {0: torch.export.Dim("batch", min=1)} if self.request.dynamic_batch else None
-        with torch.no_grad(), quiet():
+        with tracing():
             return torch.export.export(
                 self.source.model, (example,), dynamic_shapes=(batch,), strict=False
             )
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Trace a network for every batch, not for those of a size alone.
+
+    Which library computes a convolution depends on the batch, so where there is a choice, the
+    answer would become a condition of the program.
+    """
+    flags = torch.backends.mkldnn.flags(enabled=False), torch.backends.nnpack.flags(enabled=False)
+    with torch.no_grad(), quiet(), flags[0], flags[1]:
+        yield
 
 
 @contextmanager

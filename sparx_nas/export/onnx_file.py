@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sparx_nas.errors import ExportError
 from sparx_nas.export.comparison import Forward, compare
-from sparx_nas.export.job import Job, quiet
+from sparx_nas.export.job import Job, tracing
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.network import Network
 
@@ -43,7 +43,7 @@ def _content(job: Job) -> bytes:
     """Return the file: checked, and the same bytes for the same network and versions."""
     import onnx
 
-    with quiet():
+    with tracing():
         program = torch.onnx.export(
             job.program,
             (),

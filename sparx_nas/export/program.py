@@ -8,7 +8,7 @@ from torch.fx import GraphModule
 
 from sparx_nas.errors import ExportError
 from sparx_nas.export.comparison import compare
-from sparx_nas.export.job import Job, quiet
+from sparx_nas.export.job import Job, quiet, tracing
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.kernels import unrolled
 
@@ -42,7 +42,7 @@ def plain_program(program: torch.export.ExportedProgram) -> torch.export.Exporte
 
     Raises: ExportError for an operator that torch alone has not.
     """
-    with torch.no_grad(), quiet():
+    with tracing():
         plain: torch.export.ExportedProgram = program.run_decompositions(
             {torch.ops.sparx_nas.ss2d.default: lambda *inputs: unrolled.ss2d(*inputs[:-1])}
         )
