@@ -12,6 +12,7 @@ TOOLS = {
     "doctor": "say what this machine has, which kernels are used, and check them",
     "view": "explore wirings in a browser: front, what-if, send to the search",
     "train": "train one architecture in full, by a recipe",
+    "export": "hand a trained network over: safetensors, ONNX, torch.export, one Python file",
     "importance": "say which aggregated edges of a trained trial matter",
 }
 """What each tool does, by its command."""

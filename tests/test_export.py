@@ -11,9 +11,11 @@ from pathlib import Path
 import export_networks as nets
 import onnx
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
+from sparx_nas.__main__ import main as sparx_nas_command
 from sparx_nas.export import onnx_file
 from sparx_nas.export.__main__ import main
 from sparx_nas.models import load_network
@@ -78,7 +80,7 @@ def exported(tmp_path_factory):
     model = nets.saved(folder, network)
     said = StringIO()
     with redirect_stdout(said):
-        assert main([str(folder), "--check-data", "digits"]) == 0
+        assert sparx_nas_command(["export", str(folder), "--check-data", "digits"]) == 0
     return folder, model, said.getvalue()
 
 
@@ -109,6 +111,17 @@ def test_weights_come_back_as_they_are(exported):
     with torch.no_grad():
         assert torch.equal(again(x), model(x))
     assert network.architecture == Network.load(folder).architecture
+    place = folder / "export"
+    through_timm = timm.create_model(
+        "sparx_nas",
+        architecture=str(place / "arch.json"),
+        checkpoint_path=str(place / "model.safetensors"),
+        num_classes=10,
+        in_chans=1,
+        stem_stride=2,
+    )
+    with torch.no_grad():
+        assert torch.equal(through_timm.eval()(x), model(x))
 
 
 def test_all_forms_get_the_same_images_of_digits_right(exported):
