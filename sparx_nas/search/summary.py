@@ -119,6 +119,13 @@ def _numbers(numbers: list[int]) -> str:
     return shown + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")
 
 
+def _data(run: Run) -> str:
+    """Return the options of a command that takes the data of the run."""
+    folder = run.config.get("data_dir")
+    options = {"--data": run.config.get("data"), "--data-dir": folder}
+    return " ".join(f"{flag} {shlex.quote(str(v))}" for flag, v in options.items() if v)
+
+
 def _next(run: Run, path: Path) -> list[str]:
     """Give commands to copy."""
     asked = run.config.get("trials")
@@ -132,5 +139,10 @@ def _next(run: Run, path: Path) -> list[str]:
         "study": f"optuna-dashboard {shlex.quote(str(storage))}",
     }
     if run.front:
-        commands["best"] = f"{path / 'best'}  (its README.md says how to load it)"
+        best = path / "best"
+        commands["best"] = f"{best}  (its README.md says how to load it)"
+        commands["train"] = (
+            f"python -m sparx_nas.train --arch {shlex.quote(str(best))} {_data(run)}"
+        )
+        commands["export"] = f"python -m sparx_nas.export {shlex.quote(str(best))}"
     return ["Next", *(f"  {name:<8}{command}" for name, command in commands.items())]
