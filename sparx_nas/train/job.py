@@ -66,8 +66,9 @@ def prepare(asked: Options) -> Job:
     architecture = read_architecture(path)
     text, place = recipe_text(asked.recipe, asked.data)
     given = given_in(text, place)
-    notes = _scaling_note(given, asked.fields)
-    given = {**_split_of_run(path, asked.data), **given, **asked.fields}
+    warmup, notes = _shortened_warmup(given, asked.fields)
+    notes += _scaling_note(given, asked.fields)
+    given = {**_split_of_run(path, asked.data), **given, **asked.fields, **warmup}
     recipe = read_recipe(given, size_of(estimate(architecture).params))
     data = _anywhere(asked.data) if _is_folder(asked.data) else asked.data
     folder = str(asked.data_dir.absolute()) if asked.data_dir else None
@@ -191,6 +192,25 @@ def _job(
         asked=called,
         notes=tuple(notes),
     )
+
+
+def _shortened_warmup(
+    base: Mapping[str, Given], flags: Mapping[str, Given]
+) -> tuple[dict[str, Given], list[str]]:
+    """Keep the warm-up's share of a training that a flag makes too short for it, and say so."""
+    wanted = {"epochs", "warmup_epochs"}
+    if "epochs" not in flags or "warmup_epochs" in flags or not wanted <= set(base):
+        return {}, []
+    texts = [str(g.raw) for g in (base["epochs"], base["warmup_epochs"], flags["epochs"])]
+    if not all(text.isdecimal() for text in texts):
+        return {}, []
+    before, warmup, now = (int(text) for text in texts)
+    if not before or warmup < now:
+        return {}, []
+    kept = warmup * now // before
+    place = f"{flags['epochs'].place}, which shortens warmup_epochs,"
+    note = f"warmup_epochs is {kept} instead of {warmup}, for epochs is {now} instead of {before}"
+    return {"warmup_epochs": Given(place, str(kept))}, [note]
 
 
 def _scaling_note(base: Mapping[str, Given], flags: Mapping[str, Given]) -> list[str]:

@@ -106,7 +106,7 @@ def contradictions(recipe: Recipe) -> list[str]:
     rules = [
         (recipe.warmup_epochs >= recipe.epochs and recipe.warmup_epochs > 0,
          f"warmup_epochs is {recipe.warmup_epochs}, but the rate has only {recipe.epochs} epochs "
-         "(epochs) to rise and fall; give fewer"),
+         "(epochs) to rise and fall; give fewer, or --warmup-epochs 0"),
         (recipe.min_lr > recipe.lr, f"min_lr {recipe.min_lr:g} is above lr {recipe.lr:g}"),
         (recipe.warmup_lr > recipe.lr, f"warmup_lr {recipe.warmup_lr:g} is above lr {recipe.lr:g}"),
         (recipe.ema_warmup and not recipe.ema, "ema_warmup is true, but there is no ema"),
