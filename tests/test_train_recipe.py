@@ -197,3 +197,21 @@ def test_another_batch_size_is_remarked_upon_unless_the_rate_is_given(tmp_path: 
     assert noted.recipe.lr == 3e-3
     told = ["--batch-size", "32", "--lr", "0.003"]
     assert not prepare(read_options([*words, *told], "train")).notes
+
+
+def test_a_flag_that_shortens_a_training_shortens_its_warm_up(tmp_path: Path):
+    tiny().save(tmp_path / "tiny.json")
+    asked = ["--arch", str(tmp_path / "tiny.json"), "--data", "digits", "--recipe", "digits"]
+
+    def prepared(*argv: str) -> tuple[Recipe, tuple[str, ...]]:
+        made = prepare(read_options([*asked, *argv], "train"))
+        return made.recipe, made.notes
+
+    plain, notes = prepared()
+    assert (plain.epochs, plain.warmup_epochs, notes) == (40, 3, ())
+    short, notes = prepared("--epochs", "3")
+    assert (short.epochs, short.warmup_epochs) == (3, 0)
+    assert "warmup_epochs is 0 instead of 3" in notes[0]
+    assert prepared("--epochs", "20")[0].warmup_epochs == 3
+    with pytest.raises(OptionError, match="warmup_epochs is 9"):
+        prepared("--epochs", "5", "--warmup-epochs", "9")
