@@ -98,7 +98,7 @@ def test_every_form_is_there_and_in_the_record(exported):
         assert hashlib.sha256((folder / "export" / file).read_bytes()).hexdigest() == told
     for form in ("onnx", "torch_export", "python"):
         assert formats[form]["largest_difference"] <= formats[form]["tolerance"] == 1e-4
-        assert formats[form]["batches"] == [1, 2, 3, 33]
+        assert formats[form]["batches"] == [1, 2, 3] + ([17] if form != "python" else [])
         assert form in said
 
 

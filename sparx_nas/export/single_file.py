@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from sparx_nas.export.closure import Closure, Key, closure
-from sparx_nas.export.comparison import compare
+from sparx_nas.export.comparison import BATCHES, compare
 from sparx_nas.export.job import Job
 from sparx_nas.export.literals import literal, words_and_types
 from sparx_nas.export.modules import Definition, External, Module, read_module
@@ -41,7 +41,8 @@ def write_python(job: Job) -> dict[str, Any]:
     model = run_file(text).Model()
     model.load_state_dict(job.source.model.state_dict(), strict=True)
     model.eval()
-    entry = compare(FILE, model, job.source.model, job.image)
+    # Nothing is traced here, so nothing can hold for small batches alone.
+    entry = compare(FILE, model, job.source.model, job.image, batches=BATCHES[:-1])
     channels, high, wide = job.image
     compare(FILE, model, job.source.model, (channels, high + 1, wide + 3), batches=(2,))
     job.target.put("python", {FILE: text.encode()}, entry)
