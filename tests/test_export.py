@@ -71,8 +71,13 @@ def exported(tmp_path_factory):
         "trial": 3,
         "data": {"name": "digits", "data_id": "0" * 16, "splits": {"val": 359, "test": 360}},
         "accuracy": {"val": {"top1": 0.9, "images": 359, "interval": [0.86, 0.93]}},
-        "epochs_done": 2,
-        "epochs_asked": 3,
+        "training": {
+            "epochs": 3,
+            "epochs_done": 2,
+            "finished": False,
+            "weights": "plain",
+            "lr": 0.1,
+        },
         "seed": 5,
         "place": str(folder),
     }
@@ -189,6 +194,7 @@ def test_the_card_tells_what_is_known_and_no_more(exported):
     assert "| validation | 90.0 % | 359 | 86.0 to 93.0 % |" in card
     assert "| test |" not in card
     assert "epochs: 2 of 3" in card
+    assert "The training was not finished" in card
     assert "data id: 0000000000000000" in card
     assert "device: not recorded" in card
     assert "weights are those of a short training inside a search" in words

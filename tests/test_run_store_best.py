@@ -139,7 +139,7 @@ def test_config_tells_how_the_network_is_fed_and_how_good_it_is(path):
     assert facts["run"] == run.name
     assert facts["trial"] == trial.number
     assert facts["data"]["data_id"] == "0123456789abcdef"
-    assert (facts["epochs_done"], facts["epochs_asked"]) == (2, 2)
+    assert (facts["training"]["epochs_done"], facts["training"]["epochs"]) == (2, 2)
     assert facts["seed"] == 7
     assert facts["accuracy"].keys() == {"val"}
     assert facts["accuracy"]["val"]["correct"] == round(0.8 * 359)

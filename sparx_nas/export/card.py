@@ -17,6 +17,9 @@ from sparx_nas.viewer.exports import EXPORTS
 FILE, PICTURE = "README.md", "wiring.svg"
 UNKNOWN = "not recorded"
 SPLITS = {"val": "validation", "test": "test", "train": "train"}
+WEIGHTS = {"ema": "the moving average of the training", "plain": "those of the last step"}
+TOLD_ELSEWHERE = ("epochs", "epochs_done", "finished", "weights")
+"""What a training's facts hold that has a line of its own."""
 
 
 def write_card(job: Job) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def _score(split: str, said: Mapping[str, Any], of_split: Any) -> list[str]:
 def _training(network: Network) -> str:
     """List how the weights came about."""
     facts = network.facts
-    done, asked = _at(facts, "epochs_done"), _at(facts, "epochs_asked")
+    done, asked = _at(facts, "training", "epochs_done"), _at(facts, "training", "epochs")
     epochs = UNKNOWN if done is None else f"{done}" + (f" of {asked}" if asked is not None else "")
     rows = {
         "made by": _at(facts, "made_by"),
@@ -161,8 +164,8 @@ def _training(network: Network) -> str:
         "data id": _at(facts, "data", "data_id"),
         "images": _images(_at(facts, "data", "splits")),
         "epochs": epochs,
-        "weights of": _at(facts, "weights"),
-        "recipe": _settings(_at(facts, "recipe")),
+        "weights": WEIGHTS.get(str(_at(facts, "training", "weights")), ""),
+        "settings": _settings(_at(facts, "training")),
         "width": f"{network.width:g} of full width",
         "stem stride": network.stem_stride,
         "seed": _at(facts, "seed"),
@@ -171,14 +174,14 @@ def _training(network: Network) -> str:
     }
     only_search = ("run", "trial", "made by")
     said = {name: UNKNOWN if v in (None, "") else v for name, v in rows.items()}
-    told = {n: v for n, v in said.items() if v != UNKNOWN or n not in (*only_search, "weights of")}
+    told = {n: v for n, v in said.items() if v != UNKNOWN or n not in (*only_search, "weights")}
     return _bullets([f"{name}: {value}" for name, value in told.items()])
 
 
-def _settings(recipe: Any) -> str:
+def _settings(training: Any) -> str:
     """Write the settings of a training in one line."""
-    given = recipe.items() if isinstance(recipe, Mapping) else ()
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in given)
+    given = training.items() if isinstance(training, Mapping) else ()
+    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in given if n not in TOLD_ELSEWHERE)
 
 
 def _images(splits: Any) -> str:
@@ -197,7 +200,7 @@ def _limits(job: Job) -> list[str]:
     """Say what must not be expected."""
     facts, (_, high, wide) = job.network.facts, job.image
     said = []
-    if _at(facts, "finished") is False:
+    if _at(facts, "training", "finished") is False:
         said.append("The training was not finished: it stood where the epochs above say.")
     if _at(facts, "made_by") == "search":
         said.append(

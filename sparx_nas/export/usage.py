@@ -62,9 +62,8 @@ def _timm(job: Job) -> str:
     network = job.network
     return "\n".join(
         [
+            "import sparx_nas.models  # registers its names, and comes before timm",
             "import timm",
-            "",
-            "import sparx_nas.models  # registers its names",
             "",
             "model = timm.create_model(",
             '    "sparx_nas",',
