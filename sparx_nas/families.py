@@ -6,7 +6,7 @@ arXiv 2409.09649, VMamba 2401.10166, Swin 2103.14030, PVT v2 2106.13797, ConvNeX
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Stem = Literal["v1", "v2", "layer", "patch", "overlap"]
@@ -111,19 +111,20 @@ class Family:
     conv_init: ConvInit = "default"
 
 
+MAMBA = Family(
+    mixer="scan",
+    settings=MambaSettings(),
+    stems=("v1", "v2"),
+    downsample="batch",
+    norm="group",
+    position=True,
+    feed_forward_conv="residual",
+    expand=2.0,
+    scaled_late=True,
+    conv_init="normal",
+)
 FAMILIES: Mapping[str, Family] = {
-    "mamba": Family(
-        mixer="scan",
-        settings=MambaSettings(),
-        stems=("v1", "v2"),
-        downsample="batch",
-        norm="group",
-        position=True,
-        feed_forward_conv="residual",
-        expand=2.0,
-        scaled_late=True,
-        conv_init="normal",
-    ),
+    "mamba": MAMBA,
     "vmamba": Family(
         mixer="scan",
         settings=MambaSettings(conv_kernel=3),
@@ -151,18 +152,7 @@ FAMILIES: Mapping[str, Family] = {
         conv_init="fan_out",
         mlp_ratio=(8.0, 8.0, 4.0, 4.0),
     ),
-    "conv": Family(
-        mixer="convolution",
-        settings=ConvSettings(),
-        stems=("v1", "v2"),
-        downsample="batch",
-        norm="group",
-        position=True,
-        feed_forward_conv="residual",
-        expand=2.0,
-        scaled_late=True,
-        conv_init="normal",
-    ),
+    "conv": replace(MAMBA, mixer="convolution", settings=ConvSettings()),
 }
 """Families by the name of their backbone. `conv` is SparX-Mamba with the scan taken out and a
 larger depthwise convolution: what a wiring gains there, it owes to no recurrence."""

@@ -6,7 +6,7 @@ what was chosen and why. Layers are counted from 1 here, as everywhere in what p
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from sparx_nas.architecture import Architecture
@@ -72,15 +72,9 @@ MAMBA = {
     ),
 }
 SWIN = {
-    "t": Shape(
-        depths=(2, 2, 7, 2), widths=(96, 192, 320, 512), stride=(1, 1, 2, 1), start=(99, 2, 1, 1)
-    ),
-    "s": Shape(
-        depths=(2, 2, 17, 2), widths=(96, 192, 352, 544), stride=(1, 1, 3, 1), start=(99, 2, 1, 1)
-    ),
-    "b": Shape(
-        depths=(2, 2, 21, 3), widths=(128, 256, 416, 640), stride=(1, 1, 3, 2), start=(99, 2, 1, 3)
-    ),
+    "t": MAMBA["t"],
+    "s": replace(MAMBA["s"], widths=(96, 192, 352, 544)),
+    "b": replace(MAMBA["b"], widths=(128, 256, 416, 640)),
 }
 PVT = {
     "b0": Shape(
