@@ -164,7 +164,7 @@ def _stage_mistakes(a: "Architecture", i: int) -> Iterator[str]:
     if width < 4 or width % (width // 4):
         yield (
             f"{stage} has ganglia and width {width}, which its attention cannot split into "
-            f"groups of {width // 4}; {width + -width % 4} would do"
+            f"groups of {width // 4}; {_fitting_width(a, i)} would do"
         )
     if int(width * a.expand[i]) < 3:
         fix = f"times width {width} it must be 3 or more"
@@ -177,5 +177,12 @@ def _heads_mistakes(a: "Architecture", i: int) -> Iterator[str]:
     if heads and a.expand[i] != 1:
         yield f"{stage} has expand {a.expand[i]}; attention keeps the width, so it is 1"
     if heads and width % heads[i]:
-        fix = f"{width + -width % heads[i]} would do"
+        fix = f"{_fitting_width(a, i)} would do"
         yield f"{stage} has width {width}, which its {heads[i]} heads do not divide; {fix}"
+
+
+def _fitting_width(a: "Architecture", i: int) -> int:
+    """Return the next width that the heads divide, and four groups of an aggregator if any."""
+    heads, groups = getattr(a.mixer, "heads", ()), 4 if a.graph.stages[i].ganglia else 1
+    step = math.lcm(heads[i] if heads else 1, groups)
+    return a.widths[i] + -a.widths[i] % step

@@ -123,6 +123,22 @@ def test_a_row_with_one_mistake_is_still_searched_for_others():
     assert any("'none' is in the list twice" in line for line in found)
 
 
+@pytest.mark.parametrize(
+    ("mixer", "says"),
+    [
+        ("mixer: {heads: [1, 3]}", "9: stage 2 has width 32, which its 3 heads do not divide; 36"),
+        ("mixer: {heads: [1, 5, 1]}", "6: mixer.heads: has 3 entries for 2 stages."),
+        ("mixer: {heads: [1, 0]}", "6: mixer.heads[2]: is 0; it is a whole number from 1 to 1024."),
+        ("mixer: {window: 7}", "6: mixer.heads: missing; 2 stages need an entry each."),
+        ("mixer: [7]", "6: mixer: is a list; it is a mapping with heads, window"),
+    ],
+)
+def test_a_mistake_in_a_mixer_is_told_once(mixer: str, says: str):
+    text = changed("backbone: mamba", "backbone: swin").replace("stages:", f"{mixer}\nstages:")
+    (found,) = mistakes(text)
+    assert found.startswith(f"small.yaml:{says}")
+
+
 def test_a_table_that_would_be_too_large_is_refused():
     numbers = list(range(1, 61))
     row = f"depth: 60, width: 32, stride: {numbers}, start: {numbers}, window: {numbers}"

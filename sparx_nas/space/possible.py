@@ -66,7 +66,8 @@ def _one_by_one(
         if key != "mixer":
             yield top[key].line, shared | {key: value}
             continue
-        for name, entry in top[key].value.items() if isinstance(top[key].value, dict) else ():
+        written = top[key].value if key in top else {}
+        for name, entry in written.items() if isinstance(written, dict) else ():
             if hasattr(value, name):
                 one = type(value)(**(heads | {name: getattr(value, name)}))
                 yield entry.line, shared | {key: one}

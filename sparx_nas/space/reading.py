@@ -176,23 +176,33 @@ def _settings(top: Mapping[str, Entry], stages: int, mistakes: Mistakes) -> dict
         if key in top:
             found[key] = _per_stage(top[key], check, stages, mistakes)
     family = FAMILIES.get(str(found.get("backbone")))
-    if "mixer" in top and family:
-        found["mixer"] = _mixer(top["mixer"], type(family.settings), stages, mistakes)
+    if family and ("mixer" in top or any(hasattr(family.settings, k) for k in MIXER_BY_STAGE)):
+        # Where the section is left out its line is that of the backbone, which asks for it.
+        entry = top.get("mixer", Entry("mixer", top["backbone"].line, {}))
+        found["mixer"] = _mixer(entry, family.settings, stages, mistakes)
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _mixer(
-    entry: Entry, kind: type[MixerSettings], stages: int, mistakes: Mistakes
-) -> MixerSettings:
+def _mixer(entry: Entry, usual: MixerSettings, stages: int, mistakes: Mistakes) -> MixerSettings:
     """Read the settings of the mixer; those with mistakes are left out."""
-    checks = MIXER[kind]
+    before, checks = len(mistakes.found), MIXER[type(usual)]
+    inner = section(entry, tuple(checks), mistakes)
     found: dict[str, Any] = {
         key: _per_stage(value, checks[key], stages, mistakes)
         if key in MIXER_BY_STAGE
         else checked(value, checks[key], mistakes)
-        for key, value in section(entry, tuple(checks), mistakes).items()
+        for key, value in inner.items()
     }
-    return kind(**{key: value for key, value in found.items() if value is not None})
+    by_stage = [key for key in checks if key in MIXER_BY_STAGE]
+    for key in by_stage if stages and isinstance(entry.value, dict) else ():
+        if key not in inner and len(getattr(usual, key)) != stages:
+            text = f"mixer.{key}: missing; {stages} stages need an entry each."
+            mistakes.add_line(entry.line, text)
+    given = {key: value for key, value in found.items() if value is not None}
+    if len(mistakes.found) > before:
+        # With ones, which fit any widths, no mistake is told again at every stage.
+        given = dict.fromkeys(by_stage, (1,) * stages) | given
+    return type(usual)(**given)
 
 
 def _per_stage(
