@@ -161,5 +161,7 @@ def test_our_own_state_dict_is_loaded_as_it_is():
     )
     first, second = build(a, 3), build(a, 3)
     second.load_state_dict(first.state_dict(), strict=True)
+    wrapped = {f"module._orig_mod.{name}": value for name, value in first.state_dict().items()}
+    second.load_state_dict({"state_dict": wrapped}, strict=True)
     images = torch.randn(1, 3, 32, 32)
     assert torch.equal(first.eval()(images), second.eval()(images))

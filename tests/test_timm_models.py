@@ -235,6 +235,25 @@ def test_a_release_is_downloaded_once_and_checked(release, tmp_path, monkeypatch
     assert not list((tmp_path / "cache" / "checkpoints").glob("*.part"))
 
 
+def test_what_goes_wrong_with_a_download_is_told(release, tmp_path, monkeypatch):
+    folder, address, _ = release
+    monkeypatch.setenv("SPARX_NAS_CACHE", str(tmp_path / "cache"))
+    (folder / "login.pth").write_text("<html>Log in</html>")
+    overlay = {"url": f"{address}/login.pth"}
+    with pytest.raises(DataError, match=r"-login.pth holds no weights that can be read"):
+        made("plain_pvt_v2_b0", pretrained=True, pretrained_cfg_overlay=overlay)
+    (record,) = (tmp_path / "cache" / "checkpoints").glob("*.sha256")
+    record.write_text("")
+    with pytest.raises(DataError, match="says nothing"):
+        downloaded(f"{address}/login.pth")
+    with pytest.raises(DataError, match="cannot download"):
+        downloaded(f"{address}/a b.pth")
+    monkeypatch.setenv("SPARX_NAS_CACHE", str(folder / "login.pth"))
+    with pytest.raises(DataError, match="cannot keep downloads in") as told:
+        downloaded(f"{address}/login.pth")
+    assert "SPARX_NAS_CACHE" in told.value.hint
+
+
 def test_weights_of_a_file(tmp_path):
     source = made("plain_pvt_v2_b0", num_classes=7)
     path = tmp_path / "weights.pth"

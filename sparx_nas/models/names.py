@@ -16,6 +16,8 @@ Rules = tuple[tuple[str, str], ...]
 
 WRAPPERS = ("model", "state_dict", "module", "state_dict_ema", "model_ema")
 """Keys under which training code keeps the state dict in a checkpoint."""
+PREFIXES = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
 DERIVED = ("relative_position_index", "attn_mask")
 """Buffers of other code that follow from the shape."""
 
@@ -94,8 +96,8 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
             "the checkpoint holds no state dict",
             hint=f"a table of tensors by name, at the top or under one of {', '.join(WRAPPERS)}",
         )
-    while all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    while wrapped := [p for p in PREFIXES if all(name.startswith(p) for name in tensors)]:
+        tensors = {name.removeprefix(wrapped[0]): value for name, value in tensors.items()}
     return tensors
 
 

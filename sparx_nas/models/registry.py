@@ -23,7 +23,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.errors import ArchitectureError
 from sparx_nas.models.backbone import SparxBackbone, build
 from sparx_nas.models.names import renamed
-from sparx_nas.models.weights import downloaded
+from sparx_nas.models.weights import downloaded, read_state
 from sparx_nas.named import NAMED, Named
 from sparx_nas.network import CONFIG, Network
 
@@ -160,7 +160,10 @@ def _local_file(
     told = {**known, **overlay}
     if told.get("file") or told.get("state_dict") or not told.get("url"):
         return {}
-    return {"file": str(downloaded(told["url"], cache_dir=cache_dir)), "url": None}
+    path = downloaded(told["url"], cache_dir=cache_dir)
+    # Of what is no checkpoint, such as the page of a login, timm's reader does not tell the file.
+    read_state(path)
+    return {"file": str(path), "url": None}
 
 
 def _entrypoint(name: str) -> Any:

@@ -1,9 +1,9 @@
 """Files of weights: downloaded once, their checksum recorded then and checked ever after."""
 
 import hashlib
+import http.client
 import os
 import pickle
-import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -48,8 +48,7 @@ def downloaded(url: str, *, cache_dir: str | Path | None = None) -> Path:
     if not path.exists():
         _fetch(url, path, record)
         return path
-    said = record.read_text(encoding="utf-8").split()[0] if record.exists() else "nothing"
-    found = digest(path)
+    said, found = _recorded(record), digest(path)
     if said != found:
         raise DataError(
             f"{path} has SHA-256 {found}, and {record.name} says {said}",
@@ -86,12 +85,24 @@ def _cache() -> Path:
     return Path(os.environ.get(CACHE) or "~/.cache/sparx_nas").expanduser()
 
 
+def _recorded(record: Path) -> str:
+    """Return the checksum in a record; "nothing" if there is none."""
+    text = record.read_text(encoding="utf-8", errors="replace") if record.exists() else ""
+    return next(iter(text.split()), "nothing")
+
+
 def _fetch(url: str, path: Path, record: Path) -> None:
     """Download a file beside its place, record its checksum, and then put it there.
 
     Raises: DataError naming address and reason.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise DataError(
+            f"cannot keep downloads in {path.parent}: {cause}",
+            hint=f"set {CACHE} to a folder that can be written to",
+        ) from cause
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, part.open("wb") as file:
@@ -102,7 +113,7 @@ def _fetch(url: str, path: Path, record: Path) -> None:
             raise OSError(f"{part.stat().st_size} of {expected} bytes came")
         write_text(record, f"{digest(part)}  {path.name}\n")
         part.replace(path)
-    except (OSError, ValueError, urllib.error.URLError) as cause:
+    except (OSError, ValueError, http.client.HTTPException) as cause:
         raise DataError(
             f"cannot download {url}: {cause}",
             hint=f"download it yourself, and give its path; downloads are kept in {path.parent}",
