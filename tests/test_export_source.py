@@ -1,6 +1,7 @@
 """What can be exported: a network's folder, a run's best/, a run; and what is said of the rest."""
 
 import json
+from pathlib import Path
 
 import export_networks as nets
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 import sparx_nas
 from sparx_nas.errors import ArchitectureError, ExportError
+from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.export.source import read_source
 from sparx_nas.run_store import load_run, weights_path, write_best
 
@@ -91,3 +93,15 @@ def test_paths_of_this_machine_stay_here(tmp_path):
     nets.saved(tmp_path, network)
     told = read_source(tmp_path).network.facts
     assert told == {"data": {"source": tmp_path.name, "name": "x/y"}, "n": 1}
+
+
+def test_a_folder_of_one_word_has_to_stand_by_itself(monkeypatch):
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/data"))
+    for harmless in (b"model/data/weights", b"/database", b"x /data-1", b"./data/a"):
+        refuse_local_paths("model.pt2", harmless)
+    for telling in (b'"/data/mine.py"', b"\x05/data", b"in /data, line 3"):
+        with pytest.raises(ExportError, match="would tell of /data,"):
+            refuse_local_paths("model.pt2", telling)
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/data/mine"))
+    with pytest.raises(ExportError):
+        refuse_local_paths("model.pt2", b"A/data/mine")

@@ -1,5 +1,6 @@
 """A file that is handed on says nothing of the machine it was made on."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,20 @@ def refuse_local_paths(name: str, content: bytes) -> None:
     """
     package = Path(sparx_nas.__file__).resolve().parent
     for folder in (Path.home(), Path.cwd(), Path(sys.prefix), package):
-        if str(folder) not in EVERYWHERE and str(folder).encode() in content:
+        if str(folder) not in EVERYWHERE and _tells_of(folder, content):
             raise ExportError(f"{name} would tell of {folder}, a folder of this machine")
+
+
+def _tells_of(folder: Path, content: bytes) -> bool:
+    """Tell whether a folder stands in a content.
+
+    A single word such as /data is a part of names that every file of a form has (model/data/...),
+    so it has to stand by itself.
+    """
+    text = str(folder).encode()
+    if len(folder.parts) > 2:
+        return text in content
+    return re.search(rb"(?<![\w./-])" + re.escape(text) + rb"(?![\w-])", content) is not None
 
 
 def without_folders(value: Any) -> Any:
