@@ -162,6 +162,9 @@ def test_all_mistakes_of_a_file_are_listed():
     told = mistakes(GOOD + "mixup: -1\namp: fp8\nflip: 2")
     assert "3 mistakes" in told
     assert [f"mine.yaml:{line}:" in told for line in (5, 6, 7)] == [True] * 3
+    told = mistakes(GOOD + "mixup: -1\nepoch: 3\nema: 1")
+    assert "3 mistakes" in told
+    assert [f"mine.yaml:{line}:" in told for line in (5, 6, 7)] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,8 @@ def test_all_mistakes_of_a_file_are_listed():
     [
         ((), ("2 options are wrong", "--arch is missing", "--data is missing")),
         (("--resume", "x", "--name", "y"), ("--resume and --name cannot both",)),
+        (("--resume", "x", "--output", "y"), ("--resume and --output cannot both",)),
+        (("--evaluate", "x", "--dry-run"), ("--evaluate and --dry-run cannot both",)),
         (("--evaluate", "x", "--lr", "1"), ("--lr does not matter to --evaluate",)),
         (("--resume", "x", "--split", "test"), ("--split is for --evaluate",)),
         (("--resume", "x", "--epochs", "0", "--workers", "-1"), ("--epochs is '0'", "--workers")),

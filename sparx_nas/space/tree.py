@@ -66,7 +66,7 @@ def read_tree(text: str, mistakes: Mistakes) -> Entry | None:
     if aliases:
         return None
     if node is None:
-        mistakes.add_line(1, "the file is empty; a space starts with 'schema: 1'")
+        mistakes.add_line(1, "the file is empty; it starts with 'schema: 1'")
         return None
     if not isinstance(node, yaml.MappingNode):
         mistakes.add_line(1, "the file is no mapping of keys to values, such as 'schema: 1'")

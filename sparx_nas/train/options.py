@@ -98,9 +98,12 @@ def _conflicts(given: Mapping[str, Any]) -> list[str]:
             for name, what in wants.items()
             if name not in given
         ]
-    pairs = [("resume", "evaluate"), ("resume", "name"), ("evaluate", "arch"), ("evaluate", "name")]
+    pairs = [("resume", other) for other in ("evaluate", "name", "output")]
+    pairs += [("evaluate", other) for other in ("arch", "recipe", "name", "output", "dry_run")]
     mistakes += [
-        f"--{a} and --{b} cannot both be given." for a, b in pairs if a in given and b in given
+        f"--{a} and --{b.replace('_', '-')} cannot both be given."
+        for a, b in pairs
+        if a in given and b in given
     ]
     if "split" in given and "evaluate" not in given:
         mistakes.append("--split is for --evaluate; a training decides it.")

@@ -62,9 +62,10 @@ def recipe_text(asked: str | None, data: str) -> tuple[str, str]:
 
 
 def given_in(text: str, place: str) -> dict[str, Given]:
-    """Return the fields that a YAML text gives, unchecked; null gives nothing.
+    """Return the fields that a YAML text gives; null gives nothing.
 
-    Raises: OptionError with every key that is no field, and everything that is no YAML.
+    Raises: OptionError with every key that is no field, beside it every value that is none of its
+    field, and everything that is no YAML.
     """
     mistakes = Mistakes(place)
     tree = read_tree(text, mistakes)
@@ -79,8 +80,20 @@ def given_in(text: str, place: str) -> dict[str, Given]:
             mistakes.add_line(entry.line, f"{key}: unknown field.{near}")
         elif entry.value is not None:
             out[key] = Given(f"{place}:{entry.line}: {key}", _raw(entry))
+    if mistakes.found and tree:
+        _note_values(out, {key: entry.line for key, entry in tree.value.items()}, mistakes)
     _raise_all([f"{place}:{line}: {text}" for line, text in sorted(mistakes.found)], place)
     return out
+
+
+def _note_values(given: Mapping[str, Given], lines: Mapping[str, int], mistakes: Mistakes) -> None:
+    """Note the wrong values of a file that has other mistakes; `read_recipe` never sees those."""
+    for name, (_, raw) in given.items():
+        for text in [raw] if isinstance(raw, str) else raw.values():
+            try:
+                FIELD[name].check(text)
+            except ValueError as wrong:
+                mistakes.add_line(lines[name], f"{name}: {wrong}")
 
 
 def read_recipe(given: Mapping[str, Given], size: str) -> Recipe:
