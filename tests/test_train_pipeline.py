@@ -8,8 +8,9 @@ import torch
 from train_jobs import job
 
 from sparx_nas.data.source import ArrayPool
+from sparx_nas.errors import OptionError
 from sparx_nas.network import Preprocessing
-from sparx_nas.train.pipeline import Reading, epoch_keys, picture, share
+from sparx_nas.train.pipeline import Reading, check_shares, epoch_keys, picture, share
 from sparx_nas.train.transforms import Mixing, judging_transform, training_transform
 
 STRONG = {"auto_augment": "rand-m9-mstd0.5-inc1", "erase": 0.5, "flip": 0.5, "crop_scale": "0.2,1"}
@@ -25,6 +26,22 @@ def test_partners_stay_together_and_nobody_is_lost(size: int, parts: int):
         partners = {100 + size - 1 - (i - 100) for i in one}
         assert partners == set(one)
         assert [100 + size - 1 - (i - 100) for i in one] == one[::-1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("images", "accumulate", "processes"), [(4, 1, 3), (8, 4, 2), (15, 3, 3), (2, 1, 2)]
+)
+def test_a_process_without_an_image_is_refused(
+    tmp_path: Path, images: int, accumulate: int, processes: int
+):
+    recipe = job(tmp_path, batch_size=images, accumulate=accumulate).recipe
+    with pytest.raises(OptionError, match=f"{processes} processes, {accumulate} passes each"):
+        check_shares(recipe, processes)
+    enough = 2 * accumulate * processes
+    recipe = job(tmp_path, batch_size=enough, accumulate=accumulate).recipe
+    check_shares(recipe, processes)
+    keys = [epoch_keys(64, recipe, 0, rank=rank, size=processes) for rank in range(processes)]
+    assert all(len(positions) for of_one in keys for _, positions in of_one)
 
 
 @pytest.mark.parametrize(("size", "accumulate"), [(1, 1), (2, 1), (3, 2)])

@@ -17,7 +17,7 @@ from train_jobs import job, take, words
 from sparx_nas.network import Network
 from sparx_nas.train import pipeline
 from sparx_nas.train.__main__ import main
-from sparx_nas.train.result import read_metrics
+from sparx_nas.train.result import Curves, read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = {
@@ -157,6 +157,21 @@ def test_other_data_and_damaged_checkpoints_are_refused(
     assert main(["--resume", str(tmp_path / "run"), "--device", "cpu"]) == 4
     assert "does not fit this training" in capsys.readouterr().err
     assert main(["--resume", str(tmp_path / "nowhere")]) == 4
+
+
+def test_a_training_begun_anew_claims_no_epoch_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert main(words(tmp_path, name="run")) == 0
+    (tmp_path / "run" / "checkpoint" / "last.safetensors").unlink()
+
+    def torn_off(curves: Curves, row: dict) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Curves, "add", torn_off)
+    assert main(["--resume", str(tmp_path / "run"), "--device", "cpu"]) == 130
+    training = Network.load(tmp_path / "run").facts["training"]
+    assert (training["epochs_done"], training["finished"]) == (1, False)
 
 
 def test_accumulation_is_one_batch_where_statistics_are_frozen(tmp_path: Path):

@@ -194,6 +194,7 @@ def test_imagenets_layout_holds_nothing_out_and_broken_images_are_stood_in_for(
         ({"data": "pictures"}, 2, "which recipe?"),
         ({"data": "pictures", "recipe": "small", "ema": 0.9}, 5, "no data set and no folder"),
         ({"arch": "nothing/here.json"}, 2, "there is no architecture"),
+        ({"output": "/dev/null"}, 4, "cannot make /dev/null/wrong: Not a directory"),
         ({"normalize": "imagenet"}, 2, "digits has 1 channel"),
         ({"auto_augment": "rand-q9"}, 2, "timm cannot read it"),
         (
@@ -208,6 +209,7 @@ def test_what_cannot_be_is_told(
 ):
     assert main(words(tmp_path, name="wrong", **fields)) == code
     assert said in capsys.readouterr().err
+    assert code == 6 or not (tmp_path / "wrong").exists()
 
 
 def test_the_live_line_fits_a_terminal():

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from sparx_nas.data import Part
 from sparx_nas.data.source import ArrayPool, Pool
 from sparx_nas.data.splits import Picks
-from sparx_nas.errors import DataError
+from sparx_nas.errors import DataError, OptionError
 from sparx_nas.train.recipe import Recipe
 from sparx_nas.train.transforms import IMAGE_STREAM, ORDER_STREAM, Transform, seed_all
 
@@ -60,6 +60,21 @@ def steps_per_epoch(images: int, recipe: Recipe) -> int:
             hint=f"--batch-size {images} or less, and --lr to go with it",
         )
     return images // recipe.batch_size
+
+
+def check_shares(recipe: Recipe, processes: int) -> None:
+    """Refuse a batch of which some process would have no image in some pass.
+
+    Raises: OptionError with the smallest batch that would do.
+    """
+    parts = recipe.accumulate * processes
+    pairs = (recipe.batch_size + 1) // 2
+    if pairs // recipe.accumulate < processes:
+        raise OptionError(
+            f"batch_size {recipe.batch_size} is too small for {parts} parts of 2 images: "
+            f"{processes} processes, {recipe.accumulate} passes each",
+            hint=f"--batch-size {2 * parts} or more, or fewer processes",
+        )
 
 
 def epoch_keys(images: int, recipe: Recipe, epoch: int, *, rank: int, size: int) -> list[Key]:

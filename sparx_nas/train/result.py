@@ -37,8 +37,15 @@ TOLD = ("image_size", "batch_size", "optimizer", "lr", "weight_decay", "drop_pat
 
 
 def create_folder(job: Job, *, device: str, processes: int) -> None:
-    """Write what a training is before it begins: arch.json, recipe.yaml, env.json."""
-    job.path.mkdir(parents=True)
+    """Write what a training is before it begins: arch.json, recipe.yaml, env.json.
+
+    Raises: RunError if the folder cannot be made.
+    """
+    try:
+        job.path.mkdir(parents=True)
+    except OSError as cause:
+        hint = "--output names another place"
+        raise RunError(f"cannot make {job.path}: {cause.strerror}", hint=hint) from cause
     job.network.architecture.save(job.path / ARCH)
     head = "# Every field, resolved; --recipe takes this file to train alike.\n"
     text = yaml.safe_dump(job.recipe.to_dict(), sort_keys=False, allow_unicode=True)

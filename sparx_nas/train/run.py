@@ -42,6 +42,8 @@ def run_training(asked: Options) -> int:
     with joined(asked.device) as world, listening() as stop:
         job = prepare_again(asked) if asked.resume else prepare(asked)
         trainer = Trainer(job.network, job.recipe, world, images=job.images("train"))
+        # Only timm knows whether a policy can be read; asked now, a mistake leaves no folder.
+        training_transform(job.recipe, job.facts)
         if asked.dry_run:
             return _say(world, dry_run_text(job, trainer))
         if asked.resume:
@@ -138,7 +140,9 @@ class Sitting:
 
     def _write(self, row: Mapping[str, Any], *, test: dict[str, Any] | None) -> None:
         """Write the chosen weights with what is known of them, and the curves."""
-        facts = facts_of(self.job, self.world, read_metrics(self.job.path), test=test)
+        # Rows of later epochs may be left of a training whose checkpoint was deleted.
+        rows = {n: r for n, r in read_metrics(self.job.path).items() if n <= row["epoch"]}
+        facts = facts_of(self.job, self.world, rows, test=test)
         write_result(self.job, self.trainer.models[row["weights"]], facts)
 
     def _stopped(self, stop: Stop, view: View) -> int:

@@ -18,7 +18,7 @@ from sparx_nas.models import build
 from sparx_nas.network import Network
 from sparx_nas.timm_import import prepare_timm
 from sparx_nas.train.batch_norm import average_statistics, convert_batch_norms
-from sparx_nas.train.pipeline import Batch, epoch_keys, steps_per_epoch
+from sparx_nas.train.pipeline import Batch, check_shares, epoch_keys, steps_per_epoch
 from sparx_nas.train.processes import World
 from sparx_nas.train.recipe import Recipe
 from sparx_nas.train.transforms import PASS_STREAM, Mixing, seed_all
@@ -69,6 +69,7 @@ class Trainer:
 
     def __init__(self, network: Network, recipe: Recipe, world: World, *, images: int) -> None:
         self.recipe, self.world, self.images = recipe, world, images
+        check_shares(recipe, world.size)
         self.steps = steps_per_epoch(images, recipe)
         self.precision = precision(recipe, world.device)
         torch.manual_seed(recipe.seed)
