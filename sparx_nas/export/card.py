@@ -181,7 +181,9 @@ def _training(network: Network) -> str:
 def _settings(training: Any) -> str:
     """Write the settings of a training in one line."""
     given = training.items() if isinstance(training, Mapping) else ()
-    return ", ".join(f"{n.replace('_', ' ')} {v}" for n, v in given if n not in TOLD_ELSEWHERE)
+    told = {n.replace("_", " "): v for n, v in given if n not in TOLD_ELSEWHERE}
+    words = {n: f"{v:.6g}" if isinstance(v, float) else str(v) for n, v in told.items()}
+    return ", ".join(f"{n} {v.removeprefix(f'{n} ')}" for n, v in words.items())
 
 
 def _images(splits: Any) -> str:
