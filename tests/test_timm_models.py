@@ -124,7 +124,7 @@ def test_intermediates():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_gradient_checkpointing_changes_no_gradient(name):
+def test_gradient_checkpointing_changes_no_gradient_and_no_statistics(name):
     model = made(name, num_classes=3)
     other = copy.deepcopy(model)
     other.set_grad_checkpointing()
@@ -133,6 +133,10 @@ def test_gradient_checkpointing_changes_no_gradient(name):
         net.eval()(x).square().sum().backward()
     for (n, a), b in zip(model.named_parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=n)
+    for net in (model, other):
+        net.train()(x).sum().backward()
+    for (n, a), b in zip(model.named_buffers(), other.buffers(), strict=True):
+        assert torch.equal(a, b), n
     other.set_grad_checkpointing(False)
     assert not any(stage.grad_checkpointing for stage in other.layers)
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
-from torch.utils.checkpoint import checkpoint
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.errors import ArchitectureError
@@ -20,6 +19,7 @@ from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.block import Block
 from sparx_nas.models.names import renamed
 from sparx_nas.models.norms import make_norm
+from sparx_nas.models.recomputing import recomputed
 from sparx_nas.models.surroundings import make_classifier, make_downsample, make_stem
 from sparx_nas.plan import BackbonePlan
 
@@ -55,7 +55,7 @@ class Stage(nn.Module):
         for block, sources in zip(self.blocks, self.contexts, strict=True):
             context = [outputs[source] for source in sources]
             if self.grad_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, context, use_reentrant=False)
+                x = recomputed(block, x, context)
             else:
                 x = block(x, context)
             outputs.append(x)
