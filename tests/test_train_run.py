@@ -235,6 +235,13 @@ def test_a_torn_last_line_is_ignored_and_cut_off(tmp_path: Path):
     assert read_metrics(tmp_path) == {1: {"epoch": 1, "x": 1}, 2: {"epoch": 2, "x": 5}}
 
 
+def test_a_trained_folder_passes_on_the_seed_of_its_splits(tmp_path: Path):
+    assert main(words(tmp_path, name="first", split_seed=5)) == 0
+    assert job(tmp_path, arch=tmp_path / "first").recipe.split_seed == 5
+    assert job(tmp_path, arch=tmp_path / "first" / "arch.json").recipe.split_seed == 5
+    assert job(tmp_path, arch=tmp_path / "first", split_seed=3).recipe.split_seed == 3
+
+
 def test_an_architecture_is_a_file_a_folder_or_a_name(trained: Path, tmp_path: Path):
     tiny().save(tmp_path / "best" / "arch.json")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": "digits", "seed": 7}))

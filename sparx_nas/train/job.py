@@ -1,5 +1,6 @@
 """One training with nothing left open: what is trained, on which images, by which recipe, where."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def prepare(asked: Options) -> Job:
     notes += _scaling_note(given, asked.fields)
     given = {**_split_of_run(path, asked.data), **given, **asked.fields, **warmup}
     recipe = read_recipe(given, size_of(estimate(architecture).params))
-    data = _anywhere(asked.data) if _is_folder(asked.data) else asked.data
+    data = _called(asked.data)
     folder = str(asked.data_dir.absolute()) if asked.data_dir else None
     called = {"arch": asked.arch, "data": data, "data_dir": folder, "recipe": place}
     name = asked.name or _name(path, asked.data)
@@ -101,7 +102,7 @@ def prepare_again(asked: Options) -> Job:
         if other.id != architecture.id:
             lines += [f"- arch: {architecture.id}", f"+ arch: {other.id}"]
     called = env["asked"] | {"data_dir": str(asked.data_dir)} if asked.data_dir else env["asked"]
-    if asked.data and asked.data != called["data"]:
+    if asked.data and _called(asked.data) != called["data"]:
         lines += [f"- data: {called['data']}", f"+ data: {asked.data}"]
     if lines:
         raise RunError(
@@ -231,10 +232,17 @@ def _scaling_note(base: Mapping[str, Given], flags: Mapping[str, Given]) -> list
 def _split_of_run(path: Path, data: str) -> dict[str, Given]:
     """Return the seed that drew the splits of the search which an architecture comes from.
 
-    So the images that the search chose by are not those that judge now. The recipe wins.
+    So the images that the search chose by are not those that judge now. A trained folder passes on
+    the seed of its own training. The recipe wins.
     """
     folder = path if path.is_dir() else path.parent
-    config = folder.parent / RUN_CONFIG
+    trained, config = folder / CONFIG, folder.parent / RUN_CONFIG
+    try:
+        facts = json.loads(trained.read_text(encoding="utf-8"))["facts"]
+        if facts["asked"]["data"] in (data, _anywhere(data)):
+            return {"split_seed": Given(str(trained), str(facts["recipe"]["split_seed"]))}
+    except (OSError, KeyError, TypeError, ValueError):
+        pass
     try:
         value = yaml.safe_load(config.read_text(encoding="utf-8"))
         same = value["data"] in (data, _anywhere(data))
@@ -256,6 +264,11 @@ def _is_folder(data: str) -> bool:
     """Tell whether data are a folder rather than a name."""
     known = (*DATA_NAMES, IMAGENET)
     return data not in known and Path(data).expanduser().is_dir()
+
+
+def _called(data: str) -> str:
+    """Return what data are called in any working directory."""
+    return _anywhere(data) if _is_folder(data) else data
 
 
 def _anywhere(path: str) -> str:
