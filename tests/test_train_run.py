@@ -151,6 +151,19 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, capsys: pytest.Captu
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]
 
 
+def test_a_dry_run_of_half_precision_needs_no_gpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    argv = words(tmp_path, name="dry", amp="fp16")
+    assert main([*argv, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "would be refused" in " ".join(told.split())
+    assert max(map(len, told.splitlines())) <= 80
+    assert main(argv) == 2
+    assert "amp is fp16, which needs a GPU" in capsys.readouterr().err
+    assert not (tmp_path / "dry").exists()
+
+
 def test_help_is_instant_and_imports_no_torch():
     code = (
         "import sys\nfrom sparx_nas.__main__ import main\n"

@@ -11,6 +11,9 @@ from sparx_nas.models.backbone import SparxBackbone, build
 from sparx_nas.network import WEIGHTS, Network
 from sparx_nas.record import write_bytes
 
+MOST_TOLD = 300
+"""Characters of torch's own account of what does not fit."""
+
 
 def save_network(folder: str | Path, network: Network, model: nn.Module) -> None:
     """Write a network and its weights into a folder; each file in one step, the weights first."""
@@ -33,6 +36,7 @@ def load_network(folder: str | Path, *, backend: str = "auto") -> tuple[SparxBac
     except FileNotFoundError as cause:
         raise ArchitectureError(f"there is no file {path}") from cause
     except (SafetensorError, RuntimeError, OSError) as cause:
-        reason = str(cause).splitlines()[0]
+        told = " ".join(str(cause).split())
+        reason = told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"
         raise ArchitectureError(f"{path} does not fit {folder}'s network: {reason}") from cause
     return model.eval(), network

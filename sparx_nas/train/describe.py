@@ -13,7 +13,7 @@ from sparx_nas.training import device_name
 if TYPE_CHECKING:
     from sparx_nas.train.trainer import Trainer
 
-WRAP = 96
+WRAP, NARROW = 96, 80
 COPIES = 4
 """Of the weights in float32 while training: weights, gradients, two moments; one more for EMA."""
 WEIGHTS: Mapping[str, str] = {
@@ -79,7 +79,9 @@ def dry_run_text(job: Job, trainer: "Trainer") -> str:
         f"  device       {device_name(world.device)}",
         *(f"  note         {note}" for note in job.notes),
     ]
-    return "\n".join(lines) + "\n"
+    hung = " " * 15
+    wrapped = [fill(line, NARROW, subsequent_indent=hung, break_long_words=False) for line in lines]
+    return "\n".join(wrapped) + "\n"
 
 
 def score_text(score: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparx_nas.data.source import ArrayPool
@@ -41,6 +41,8 @@ def run_training(asked: Options) -> int:
     """
     with joined(asked.device) as world, listening() as stop:
         job = prepare_again(asked) if asked.resume else prepare(asked)
+        if asked.dry_run:
+            job = _imagined(job, world)
         trainer = Trainer(job.network, job.recipe, world, images=job.images("train"))
         # Only timm knows whether a policy can be read; asked now, a mistake leaves no folder.
         training_transform(job.recipe, job.facts)
@@ -51,6 +53,14 @@ def run_training(asked: Options) -> int:
         else:
             _create(job, world)
         return Sitting(job, world, trainer, _workers(job, asked)).run(stop)
+
+
+def _imagined(job: Job, world: World) -> Job:
+    """Return a job as a dry run looks at it: half precision is half precision on any machine."""
+    if job.recipe.amp != "fp16" or world.device.type != "cpu":
+        return job
+    note = "amp is fp16, which needs a GPU: on this machine the training itself would be refused"
+    return replace(job, recipe=replace(job.recipe, amp="bf16"), notes=(*job.notes, note))
 
 
 @dataclass(frozen=True)
