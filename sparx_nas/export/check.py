@@ -52,7 +52,8 @@ def _data(job: Job, check: Check) -> DataSet:
     if side != wide:
         raise ExportError(f"--check-data scores square images, not {side} x {wide}")
     network = job.network
-    seed = network.facts.get("seed", 0)
+    recipe = network.facts.get("recipe", {})
+    seed = recipe.get("split_seed", network.facts.get("seed", 0))
     data = open_data(
         check.data,
         data_dir=check.data_dir,

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sparx_nas.data import find_data
 from sparx_nas.errors import ExportError, SparxError
 from sparx_nas.export.card import write_card
 from sparx_nas.export.check import check_forms
@@ -38,8 +39,11 @@ def make_export(
     """Make the forms that are asked for and return their folder; `done` hears of each.
 
     Raises: ExportError listing the forms that could not be made, after the others were; any error
-    of `read_source` and `Target.claim` before anything is written.
+    of `find_data`, `read_source` and `Target.claim` before anything is written.
     """
+    if request.check is not None:
+        # A misspelt name is told before minutes of work.
+        find_data(request.check.data, request.check.data_dir)
     source = read_source(request.folder)
     folder = request.to or source.folder / EXPORT
     job = Job(source=source, request=request, target=Target.claim(folder, _head(source)))
