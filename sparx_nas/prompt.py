@@ -1,4 +1,4 @@
-"""How a command ends: errors in two lines, exit codes, and tracebacks only when asked for."""
+"""How a command runs and ends: errors in two lines, exit codes, tracebacks only when asked for."""
 
 import os
 import sys
@@ -20,6 +20,9 @@ def error_text(error: SparxError) -> str:
 
 def exit_code(command: Callable[[], int], *, verbose: bool) -> int:
     """Run a command and return what the process ends with; anything raised is told on stderr."""
+    # Read when torch loads. Threads that spin while they wait take the cores from one another, and
+    # from whoever else is on the machine: three times as slow there, and no faster where it is idle.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = command()
         sys.stdout.flush()

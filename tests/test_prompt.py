@@ -297,3 +297,12 @@ def test_a_closed_pipe_is_no_error():
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=env)
         assert done.stderr == ""
         assert done.stdout.startswith(start)
+
+
+def test_threads_of_a_command_wait_without_spinning(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    seen = []
+    assert exit_code(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]) or 0, verbose=False) == 0
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert exit_code(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]) or 0, verbose=False) == 0
+    assert seen == ["PASSIVE", "ACTIVE"]
