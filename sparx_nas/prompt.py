@@ -20,8 +20,8 @@ def error_text(error: SparxError) -> str:
 
 def exit_code(command: Callable[[], int], *, verbose: bool) -> int:
     """Run a command and return what the process ends with; anything raised is told on stderr."""
-    # Read when torch loads. Threads that spin while they wait take the cores from one another, and
-    # from whoever else is on the machine: three times as slow there, and no faster where it is idle.
+    # Read when torch loads. Threads that spin while they wait take the cores from one another and
+    # from whoever else is on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = command()
