@@ -57,6 +57,9 @@ def recipe_of(network: Network, asked: Options) -> Recipe:
     recorded = network.facts.get("recipe", {})
     given = {key: recorded[key] for key in FIELDS if key in recorded}
     plain = {"image_size": network.preprocessing.image_size[0], "batch_size": 1, "epochs": 1}
+    if network.facts.get("made_by") == "search":
+        # A search draws its splits and all else from one seed.
+        plain["split_seed"] = network.facts.get("seed", 0)
     fields: dict[str, Any] = {**plain, "lr": 1.0, **given}
     for key, (_, raw) in asked.fields.items():
         fields[key] = FIELD[key].check(str(raw))
@@ -70,10 +73,11 @@ def data_of(network: Network, asked: Options) -> tuple[str, Path | None]:
     Raises: OptionError if nobody knows.
     """
     recorded = network.facts.get("asked", {})
-    name = asked.data or recorded.get("data")
+    trained_on = recorded.get("data") or network.facts.get("data", {}).get("name")
+    name = asked.data or trained_on
     if name is None:
         raise OptionError(f"{asked.evaluate} does not say its data", hint="give --data")
-    same = name == recorded.get("data")
+    same = name == trained_on
     folder = asked.data_dir or (recorded.get("data_dir") if same else None)
     return name, Path(folder) if folder else None
 
@@ -128,4 +132,7 @@ def _compared(
         return ["the record has no score on these images"]
     if recorded["correct"] == score["correct"] and recorded["images"] == score["images"]:
         return ["the same as recorded"]
-    return [f"recorded: {score_text(recorded)}"]
+    said = [f"recorded: {score_text(recorded)}"]
+    if facts.get("made_by") == "search":
+        said.append("a search scales images otherwise; export --check-data scores as it does")
+    return said

@@ -192,9 +192,10 @@ class Trainer:
         if not math.isfinite(mean):
             ways = "a lower --lr, a smaller --clip"
             ways += ", --amp bf16 or none" if self.precision == torch.float16 else ""
+            kept = "; the checkpoint of the last whole epoch is kept" if at.epoch else ""
             raise LossError(
                 f"the loss became {mean} in epoch {at.epoch + 1}, by step {at.step}",
-                hint=f"{ways}; the checkpoint of the last whole epoch is kept",
+                hint=ways + kept,
             )
         return mean
 
