@@ -7,34 +7,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparx_nas import patterns as patterns
     from sparx_nas.architecture import Architecture as Architecture
-    from sparx_nas.architecture import estimate as estimate
+    from sparx_nas.architecture import patterns as patterns
+    from sparx_nas.architecture.graph import ConnectivityGraph as ConnectivityGraph
+    from sparx_nas.architecture.graph import measures as measures
     from sparx_nas.cost import CostEstimate as CostEstimate
-    from sparx_nas.errors import SparxError as SparxError
-    from sparx_nas.graph import ConnectivityGraph as ConnectivityGraph
-    from sparx_nas.graph import measures as measures
+    from sparx_nas.cost import estimate as estimate
+    from sparx_nas.ground.errors import SparxError as SparxError
     from sparx_nas.models import build as build
     from sparx_nas.run_store import load_run as load_run
     from sparx_nas.space import SearchSpace as SearchSpace
     from sparx_nas.space import load_space as load_space
-    from sparx_nas.trial import Run as Run
+    from sparx_nas.trial.values import Run as Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Architecture": "architecture",
-    "ConnectivityGraph": "graph",
+    "ConnectivityGraph": "architecture.graph",
     "CostEstimate": "cost",
-    "Run": "trial",
+    "Run": "trial.values",
     "SearchSpace": "space",
-    "SparxError": "errors",
+    "SparxError": "ground.errors",
     "build": "models",
-    "estimate": "architecture",
+    "estimate": "cost",
     "load_run": "run_store",
     "load_space": "space",
-    "measures": "graph",
-    "patterns": "patterns",
+    "measures": "architecture.graph",
+    "patterns": "architecture.patterns",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -45,7 +45,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'sparx_nas' has no attribute {name!r}")
     home = import_module(f"sparx_nas.{_HOMES[name]}")
-    value = home if name == _HOMES[name] else getattr(home, name)
+    value = home if home.__name__.endswith(f".{name}") else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import sparx_nas
-from sparx_nas.errors import did_you_mean
+from sparx_nas.ground.errors import did_you_mean
 
 TOOLS = {
     "search": "search the wirings of a space and keep the Pareto front",

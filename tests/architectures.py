@@ -3,8 +3,9 @@
 import random
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, MambaSettings
-from sparx_nas.families import FAMILIES, ConvSettings, PvtSettings, SwinSettings
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.design import MambaSettings
+from sparx_nas.architecture.families import FAMILIES, ConvSettings, PvtSettings, SwinSettings
 
 WIDTHS = (8, 10, 12, 16, 20, 24, 28)
 ACTS = ("silu", "gelu", "relu")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from sparx_nas.timm_import import prepare_timm
+from sparx_nas.ground.timm_import import prepare_timm
 
 prepare_timm()  # so that tests may import timm, in any order
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)

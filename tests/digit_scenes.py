@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from sparx_nas.data.digits import read_digits
+from sparx_nas.ground.timm_import import prepare_timm
 from sparx_nas.models import DenseBackbone
-from sparx_nas.timm_import import prepare_timm
 
 prepare_timm()
 

@@ -3,10 +3,10 @@
 import torch
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.families import MambaSettings, PvtSettings, SwinSettings
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.families import MambaSettings, PvtSettings, SwinSettings
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.architecture.network import Network, Preprocessing
 from sparx_nas.models import build, save_network
-from sparx_nas.network import Network, Preprocessing
 
 WIRING = {"2.2": ["2.0", "2.1"], "2.3": ["2.0", "2.1", "2.2"]}
 SETTINGS = {

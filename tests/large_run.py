@@ -9,9 +9,9 @@ from pathlib import Path
 from run_store_runs import CONFIG, ENV, OBJECTIVES, epoch
 
 import sparx_nas
-from sparx_nas.record import write_text
+from sparx_nas.ground.record import write_text
 from sparx_nas.run_store import CURVES, create_folder, default_storage, open_study
-from sparx_nas.trial import Fidelity
+from sparx_nas.trial.values import Fidelity
 
 STARTED = "2026-01-01T00:00:00+00:00"
 FIDELITY = Fidelity(

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import sparx_nas
-from sparx_nas.architecture import estimate
+from sparx_nas.cost import estimate
 from sparx_nas.run_store import (
     CURVES,
     End,
@@ -18,7 +18,7 @@ from sparx_nas.run_store import (
     log_start,
     open_study,
 )
-from sparx_nas.trial import Epoch, Fidelity, Objective
+from sparx_nas.trial.values import Epoch, Fidelity, Objective
 
 SPACE = sparx_nas.load_space("mamba_micro")
 OBJECTIVES = (Objective(name="top1", direction="max"), Objective(name="macs", direction="min"))

@@ -4,13 +4,13 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from sparx_nas.pareto import minimised, pareto_front
-from sparx_nas.search.options import Options
-from sparx_nas.search.progress import Progress, Running
-from sparx_nas.search.settings import Settings, resolve
-from sparx_nas.search.wording import what_it_is
+from sparx_nas.search.asked.options import Options
+from sparx_nas.search.asked.settings import Settings, resolve
+from sparx_nas.search.telling.progress import Progress, Running
+from sparx_nas.search.telling.wording import what_it_is
 from sparx_nas.space import load_space
-from sparx_nas.trial import Objective, Run, TrialRecord
+from sparx_nas.trial.pareto import minimised, pareto_front
+from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 SPACE = load_space("mamba_micro")
 OBJECTIVES = Options().objectives

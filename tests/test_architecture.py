@@ -9,9 +9,11 @@ import pytest
 from architectures import random_architecture
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, MambaSettings, estimate
-from sparx_nas.errors import ArchitectureError
-from sparx_nas.graph import INPUT, ConnectivityGraph, StageGraph
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.design import MambaSettings
+from sparx_nas.architecture.graph import INPUT, ConnectivityGraph, StageGraph
+from sparx_nas.cost import estimate, to_networkx
+from sparx_nas.ground.errors import ArchitectureError
 
 GRAPH = patterns.sparx([1, 2, 4, 2], stride=[1, 1, 2, 1], start=[9, 1, 0, 0], window=[None] * 4)
 BASE = Architecture(graph=GRAPH, widths=(8, 12, 16, 20))
@@ -235,7 +237,7 @@ def test_context_order_is_normals_by_age_then_ganglia_by_age():
 @pytest.mark.parametrize("seed", range(20))
 def test_the_exported_graph_carries_shapes_and_cost(seed):
     a, size = random_architecture(seed), (96, 70)
-    out, plan, total = a.to_networkx(size), a.plan(), estimate(a, size)
+    out, plan, total = to_networkx(a, size), a.plan(), estimate(a, size)
     assert isinstance(out, networkx.MultiDiGraph)
     assert out.graph == {"id": a.graph.id, "architecture_id": a.id}
     layers = [d for _, d in out.nodes(data=True) if d["layer"] != INPUT]
@@ -257,7 +259,7 @@ def test_params_of_a_layer_are_those_of_its_module():
     from sparx_nas import build
 
     a = random_architecture(3)
-    out, net = a.to_networkx(64), build(a)
+    out, net = to_networkx(a, 64), build(a)
     for i, stage in enumerate(net.layers):
         for j, block in enumerate(stage.blocks, 1):
             counted = sum(p.numel() for p in block.parameters())

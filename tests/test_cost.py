@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from sparx_nas import build, estimate, load_space, patterns
 from sparx_nas.architecture import Architecture
-from sparx_nas.families import FAMILIES
-from sparx_nas.named import NAMED, VMAMBA, named, vmamba
-from sparx_nas.plan import map_sizes
+from sparx_nas.architecture.families import FAMILIES
+from sparx_nas.architecture.named import NAMED, VMAMBA, named, vmamba
+from sparx_nas.architecture.plan import map_sizes
 
 SPACES = ("mamba_t", "mamba_t_free", "mamba_micro")
 PARTS = 6

@@ -14,7 +14,7 @@ from sparx_nas.data.augment import random_box, random_grid, read_grid
 from sparx_nas.data.catalog import Part, _data_id
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.data.splits import take_stratified
-from sparx_nas.errors import DataError, OptionError
+from sparx_nas.ground.errors import DataError, OptionError
 
 
 def open_digits(**changes) -> DataSet:

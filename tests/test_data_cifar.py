@@ -9,7 +9,7 @@ import pytest
 
 from sparx_nas.data import find_data, open_data
 from sparx_nas.data.cifar import FORMATS
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 EACH = 20
 

@@ -6,7 +6,7 @@ import pytest
 
 from sparx_nas.data import find_data, open_data
 from sparx_nas.data.fashion_mnist import DEFAULTS
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 

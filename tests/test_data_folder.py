@@ -9,7 +9,7 @@ from PIL import Image
 
 from sparx_nas.data import find_data, open_data, store
 from sparx_nas.data.decode import decode, to_rgb
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 GOOD = 10
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sparx_nas.data import find_data, open_data
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 
 def made(root: Path, parts=("train", "validation")) -> Path:

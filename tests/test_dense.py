@@ -12,8 +12,8 @@ from digit_scenes import FeaturePyramidNetwork
 from torch import distributed, nn
 
 from sparx_nas import Architecture, build, patterns
-from sparx_nas.errors import ArchitectureError
-from sparx_nas.families import FAMILIES, PvtSettings, SwinSettings
+from sparx_nas.architecture.families import FAMILIES, PvtSettings, SwinSettings
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.models import DenseBackbone
 from sparx_nas.models.norms import PositionNorm

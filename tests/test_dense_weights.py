@@ -11,8 +11,8 @@ import torch
 from test_dense import HEADS, small
 
 from sparx_nas import Architecture, build, patterns
-from sparx_nas.errors import ArchitectureError, DataError
-from sparx_nas.families import FAMILIES, SwinSettings
+from sparx_nas.architecture.families import FAMILIES, SwinSettings
+from sparx_nas.ground.errors import ArchitectureError, DataError
 from sparx_nas.models import DenseBackbone, load_classification, load_dense
 
 PAGE = Path(__file__).parent.parent / "docs" / "dense_prediction.md"

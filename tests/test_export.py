@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from sparx_nas.__main__ import main as sparx_nas_command
+from sparx_nas.architecture.network import Network
 from sparx_nas.export import onnx_file
 from sparx_nas.export.__main__ import main
 from sparx_nas.models import load_network
-from sparx_nas.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {

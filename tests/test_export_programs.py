@@ -4,7 +4,6 @@ import export_networks as nets
 import pytest
 import torch
 
-from sparx_nas.errors import ExportError
 from sparx_nas.export import check, comparison
 from sparx_nas.export.job import Job
 from sparx_nas.export.onnx_file import forward_of, write_onnx
@@ -13,6 +12,7 @@ from sparx_nas.export.request import Check, Request
 from sparx_nas.export.source import read_source
 from sparx_nas.export.target import Target
 from sparx_nas.export.weights import write_weights
+from sparx_nas.ground.errors import ExportError
 
 
 def job(folder, **asked):

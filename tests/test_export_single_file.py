@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
+from sparx_nas.architecture.families import FAMILIES
+from sparx_nas.architecture.network import Preprocessing
 from sparx_nas.data.decode import central_square
-from sparx_nas.errors import ExportError
 from sparx_nas.export.closure import resolve
 from sparx_nas.export.modules import read_module
 from sparx_nas.export.single_file import run_file, single_file
-from sparx_nas.families import FAMILIES
-from sparx_nas.network import Preprocessing
+from sparx_nas.ground.errors import ExportError
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ((16, 16), (9, 13), (17, 17), (5, 1))

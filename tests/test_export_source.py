@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import sparx_nas
-from sparx_nas.errors import ArchitectureError, ExportError
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.export.source import read_source
+from sparx_nas.ground.errors import ArchitectureError, ExportError
 from sparx_nas.run_store import load_run, weights_path, write_best
 
 

@@ -7,7 +7,7 @@ import pytest
 from train_jobs import words
 
 from sparx_nas.__main__ import main
-from sparx_nas.network import Network
+from sparx_nas.architecture.network import Network
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparx_nas import patterns
-from sparx_nas.errors import GraphError
-from sparx_nas.graph import ConnectivityGraph, StageGraph, measures
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph, measures
+from sparx_nas.ground.errors import GraphError
 
 
 @st.composite

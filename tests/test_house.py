@@ -66,7 +66,7 @@ def test_sizes(path: Path) -> None:
     [
         "import sparx_nas",
         "import sparx_nas; sparx_nas.estimate(sparx_nas.load_space('mamba_t').sample(0))",
-        "import sparx_nas.viewer.report",
+        "import sparx_nas.drawing.report",
         "import sparx_nas.search.__main__",
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.importance.agreement import (
     Agreement,
     agreements,

@@ -15,7 +15,7 @@ from test_importance import EDGES, micro
 
 from sparx_nas import data as data_package
 from sparx_nas.data import DataSet, open_data
-from sparx_nas.errors import RunError
+from sparx_nas.ground.errors import RunError
 from sparx_nas.importance import __main__ as command
 from sparx_nas.importance import trained
 from sparx_nas.models import build

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sparx_nas import kernels
-from sparx_nas.errors import DeviceError
+from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels import linear, reference
 
 MAP_SCAN = partial(kernels.ss2d, backend="torch")

@@ -19,7 +19,7 @@ from test_kernels import map_inputs, sequence_inputs, values_and_gradients
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparx_nas import kernels
-from sparx_nas.errors import DeviceError
+from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels import backends, convolution, cpu, library, operator, reference
 
 pytestmark = pytest.mark.skipif(

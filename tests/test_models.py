@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import sparx_nas
 from sparx_nas import Architecture, patterns
-from sparx_nas.errors import ArchitectureError, DeviceError
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.ground.errors import ArchitectureError, DeviceError
 from sparx_nas.models import SparxBackbone
 
 WIDTHS = (8, 12, 16, 20)

@@ -4,8 +4,8 @@ import pytest
 
 from sparx_nas import estimate, load_space
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
-from sparx_nas.named import NAMED, name_of_architecture, named
+from sparx_nas.architecture.named import NAMED, name_of_architecture, named
+from sparx_nas.ground.errors import ArchitectureError
 
 PARAMS = {
     "sparx_mamba_t": 27_051_794,

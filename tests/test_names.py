@@ -7,11 +7,11 @@ from timm.models.swin_transformer import SwinTransformer
 
 from sparx_nas import patterns
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
-from sparx_nas.families import PvtSettings, SwinSettings
+from sparx_nas.architecture.families import PvtSettings, SwinSettings
+from sparx_nas.architecture.named import named
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models import build
 from sparx_nas.models.names import renamed
-from sparx_nas.named import named
 
 
 def filled(model, seed=0):

@@ -7,8 +7,10 @@ import warnings
 import pytest
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, MambaSettings, estimate
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.design import MambaSettings
+from sparx_nas.cost import estimate
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.space import load_space
 
 NO = (False,) * 4

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparx_nas.pareto import dominates, hypervolume, minimised, pareto_front
-from sparx_nas.trial import Objective
+from sparx_nas.trial.pareto import dominates, hypervolume, minimised, pareto_front
+from sparx_nas.trial.values import Objective
 
 GRID = st.integers(0, 4).map(float)
 

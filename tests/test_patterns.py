@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.errors import GraphError
-from sparx_nas.graph import ConnectivityGraph, StageGraph
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph
+from sparx_nas.cost import estimate
+from sparx_nas.ground.errors import GraphError
 
 DEPTHS = {"t": (2, 2, 7, 2), "s": (2, 2, 17, 2), "b": (2, 2, 21, 3)}
 WIDTHS = {"t": (96, 192, 320, 512), "s": (96, 192, 328, 544), "b": (120, 240, 396, 636)}

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from search_progress import SPACE, settings
 
-from sparx_nas.errors import RunError, SparxError
-from sparx_nas.prompt import error_text, exit_code
+from sparx_nas.command.prompt import error_text, exit_code
+from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.run_store import create_folder
 from sparx_nas.search import __main__ as command
-from sparx_nas.search import describe
-from sparx_nas.search.settings import to_config
+from sparx_nas.search.asked.settings import to_config
+from sparx_nas.search.telling import describe
 from sparx_nas.space import load_space
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,6 @@
 import pytest
 
-from sparx_nas.quantities import duration, percent, si, wilson
+from sparx_nas.ground.quantities import duration, percent, si, wilson
 
 
 @pytest.mark.parametrize(

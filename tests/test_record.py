@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sparx_nas.errors import DataError, SparxError, did_you_mean
-from sparx_nas.record import (
+from sparx_nas.ground.errors import DataError, SparxError, did_you_mean
+from sparx_nas.ground.record import (
     canonical_bytes,
     content_id,
     read_json,
@@ -53,7 +53,7 @@ def test_a_writer_that_dies_leaves_the_old_file(tmp_path):
     write_bytes(path, b"old")
     script = (
         "import os, sys, pathlib\n"
-        "import sparx_nas.record as record\n"
+        "import sparx_nas.ground.record as record\n"
         "os.fsync = lambda _: os._exit(9)\n"
         "record.write_bytes(pathlib.Path(sys.argv[1]), b'new' * 1000)\n"
     )

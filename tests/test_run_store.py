@@ -9,7 +9,7 @@ import run_store_runs as runs
 import yaml
 
 import sparx_nas
-from sparx_nas.errors import RunError
+from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     CURVES,
     StorageError,

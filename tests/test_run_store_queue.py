@@ -11,8 +11,8 @@ import pytest
 import run_store_runs as runs
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import RunError
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     StorageError,
     enqueue,

@@ -8,7 +8,7 @@ import pytest
 import run_store_runs as runs
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import RunError
+from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     CURVES,
     StorageError,
@@ -20,7 +20,7 @@ from sparx_nas.run_store import (
     records,
     unfinished,
 )
-from sparx_nas.trial import Objective
+from sparx_nas.trial.values import Objective
 
 
 def test_a_study_names_its_objectives_and_is_made_once(tmp_path):

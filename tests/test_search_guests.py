@@ -14,9 +14,9 @@ from search_run import Running, make_images, search
 import sparx_nas
 from sparx_nas import run_store
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.search.proposals import Proposals
-from sparx_nas.search.sampler import make_sampler
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.search.proposing.proposals import Proposals
+from sparx_nas.search.proposing.sampler import make_sampler
 
 PLAIN = runs.SPACE.baselines["plain"]
 FREE = [a for a in runs.distinct(30) if a.id not in {b.id for b in runs.SPACE.baselines.values()}]

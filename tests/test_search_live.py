@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 from search_progress import OBJECTIVES, SPACE, ended, progress, run, settings, trial
 
-from sparx_nas.search.live import header, make_view, summary_lines
-from sparx_nas.search.live_rich import RichView
-from sparx_nas.search.wording import sparkline, what_it_is
-from sparx_nas.trial import OBJECTIVES as KNOWN
-from sparx_nas.trial import Epoch, Objective
+from sparx_nas.search.telling.live import header, make_view, summary_lines
+from sparx_nas.search.telling.live_rich import RichView
+from sparx_nas.search.telling.wording import sparkline, what_it_is
+from sparx_nas.trial.values import OBJECTIVES as KNOWN
+from sparx_nas.trial.values import Epoch, Objective
 
 PATH = Path("runs/micro-1")
 ALL = tuple(Objective(name=name, direction=way) for name, way in KNOWN.items())

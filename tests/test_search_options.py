@@ -5,11 +5,18 @@ import yaml
 from search_progress import SPACE
 
 from sparx_nas.data import DATA_NAMES
-from sparx_nas.errors import OptionError
-from sparx_nas.search import flags, settings
-from sparx_nas.search.config_file import read_config_file
-from sparx_nas.search.options import CHECKS, LIST_CHECKS, Given, Options, command_line, read_options
-from sparx_nas.search.settings import changes, from_config, resolve, to_config
+from sparx_nas.ground.errors import OptionError
+from sparx_nas.search.asked import flags, settings
+from sparx_nas.search.asked.config_file import read_config_file
+from sparx_nas.search.asked.options import (
+    CHECKS,
+    LIST_CHECKS,
+    Given,
+    Options,
+    command_line,
+    read_options,
+)
+from sparx_nas.search.asked.settings import changes, from_config, resolve, to_config
 
 
 def options(*argv: str) -> Options:

@@ -5,8 +5,8 @@ import pytest
 from optuna.trial import TrialState
 from run_store_runs import FIDELITY, OBJECTIVES, SPACE
 
-from sparx_nas.search.proposals import Proposals
-from sparx_nas.search.sampler import make_sampler
+from sparx_nas.search.proposing.proposals import Proposals
+from sparx_nas.search.proposing.sampler import make_sampler
 
 WRITES = (
     "create_new_trial",

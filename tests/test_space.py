@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import NoFeasibleError, SpaceError
-from sparx_nas.patterns import plain
+from sparx_nas.architecture.patterns import plain
+from sparx_nas.ground.errors import NoFeasibleError, SpaceError
 from sparx_nas.space import SearchSpace, list_spaces, load_space, parse_space
 from sparx_nas.space.free import _wirings
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from sparx_nas.graph import ConnectivityGraph, StageGraph
-from sparx_nas.patterns import dense, plain, random, sparx
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph
+from sparx_nas.architecture.patterns import dense, plain, random, sparx
 from sparx_nas.space import load_space, parse_space
 from sparx_nas.space.drawing import draw
 from sparx_nas.space.explain import explain, render

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sparx_nas.errors import SpaceError
+from sparx_nas.ground.errors import SpaceError
 from sparx_nas.space import load_space, parse_space
 
 GOOD = """\

@@ -4,7 +4,7 @@ import sys
 SCRIPT = """
 import warnings
 warnings.simplefilter("error")
-from sparx_nas.timm_import import prepare_timm
+from sparx_nas.ground.timm_import import prepare_timm
 prepare_timm()
 prepare_timm()
 import timm, torchvision

@@ -15,11 +15,11 @@ from timm.optim import param_groups_layer_decay
 import sparx_nas.models
 from sparx_nas import load_space, patterns
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError, DataError
-from sparx_nas.families import FAMILIES, PvtSettings, SwinSettings
+from sparx_nas.architecture.families import FAMILIES, PvtSettings, SwinSettings
+from sparx_nas.architecture.named import NAMED
+from sparx_nas.ground.errors import ArchitectureError, DataError
 from sparx_nas.models.registry import default_cfgs
 from sparx_nas.models.weights import downloaded, read_state
-from sparx_nas.named import NAMED
 
 SMALL = ["sparx_mamba_t", "sparx_swin_t", "sparx_pvt_v2_b0", "sparx_conv_t", "vmamba_tiny"]
 """One of each family."""

@@ -7,9 +7,9 @@ import pytest
 import torch
 from train_jobs import job
 
+from sparx_nas.architecture.network import Preprocessing
 from sparx_nas.data.source import ArrayPool
-from sparx_nas.errors import OptionError
-from sparx_nas.network import Preprocessing
+from sparx_nas.ground.errors import OptionError
 from sparx_nas.train.pipeline import Reading, check_shares, epoch_keys, picture, share
 from sparx_nas.train.transforms import Mixing, judging_transform, training_transform
 

@@ -8,8 +8,8 @@ import torch
 import yaml
 from train_jobs import ONE, job, tiny
 
-from sparx_nas.errors import OptionError
-from sparx_nas.named import named
+from sparx_nas.architecture.named import named
+from sparx_nas.ground.errors import OptionError
 from sparx_nas.train.fields import FIELD
 from sparx_nas.train.job import prepare
 from sparx_nas.train.options import read_options
@@ -73,7 +73,7 @@ def test_the_papers_numbers():
     [("t", "t", 0.2, 0.9), ("s", "s", 0.3, 0.95), ("b", "b", 0.5, 0.95)],
 )
 def test_drop_path_and_crop_go_by_size(name: str, size: str, drop_path: float, crop_pct: float):
-    from sparx_nas.architecture import estimate
+    from sparx_nas.cost import estimate
 
     assert size_of(estimate(named(f"sparx_mamba_{name}")).params) == size
     found = recipe(size=size)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from train_jobs import job, take, words
 
-from sparx_nas.network import Network
+from sparx_nas.architecture.network import Network
 from sparx_nas.train import pipeline
 from sparx_nas.train.__main__ import main
 from sparx_nas.train.result import Curves, read_metrics

@@ -15,14 +15,14 @@ from search_run import BROKEN, make_images
 from tensorboardX.proto.event_pb2 import Event
 from train_jobs import job, tiny, words
 
+from sparx_nas.architecture.network import Network
+from sparx_nas.ground.quantities import wilson
 from sparx_nas.models import load_network
-from sparx_nas.network import Network
-from sparx_nas.quantities import wilson
 from sparx_nas.train.__main__ import main
 from sparx_nas.train.job import read_architecture
 from sparx_nas.train.progress import View
 from sparx_nas.train.result import append_metrics, read_metrics
-from sparx_nas.training import evaluate
+from sparx_nas.trial.score import evaluate
 
 DIGITS = {"epochs": 5, "image_size": 16, "limit": 640, "batch_size": 32, "ema": 0.8, "lr": 0.02}
 FILES = {

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.graph import ConnectivityGraph, StageGraph
-from sparx_nas.viewer.associations import (
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph
+from sparx_nas.cost import estimate
+from sparx_nas.drawing.associations import (
     Association,
     association_sentences,
     associations,

@@ -3,9 +3,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from sparx_nas.viewer.associations import Association
-from sparx_nas.viewer.associations_chart import ASSOCIATIONS_CSS, WIDTH, associations_svg
-from sparx_nas.viewer.markup import style
+from sparx_nas.drawing.associations import Association
+from sparx_nas.drawing.associations_chart import ASSOCIATIONS_CSS, WIDTH, associations_svg
+from sparx_nas.drawing.markup import style
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 import viewer_runs
 
-from sparx_nas.trial import Objective
-from sparx_nas.viewer.axes import nice_ticks, tick_labels
-from sparx_nas.viewer.charts import curves_svg, front_svg, marks
-from sparx_nas.viewer.labels import Box, Wish, around, place_labels
+from sparx_nas.drawing.axes import nice_ticks, tick_labels
+from sparx_nas.drawing.charts import curves_svg, front_svg, marks
+from sparx_nas.drawing.labels import Box, Wish, around, place_labels
+from sparx_nas.trial.values import Objective
 
 SVG = "{http://www.w3.org/2000/svg}"
 TOP1, MACS = viewer_runs.TOP1_AND_MACS

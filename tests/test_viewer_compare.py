@@ -6,9 +6,10 @@ import pytest
 import viewer_runs
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.viewer.compare import Difference, compare_svg, difference, difference_words
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.cost import estimate
+from sparx_nas.drawing.compare import Difference, compare_svg, difference, difference_words
 
 SVG = "{http://www.w3.org/2000/svg}"
 Pair = tuple[str, str]

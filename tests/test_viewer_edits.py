@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparx_nas import patterns
-from sparx_nas.errors import GraphError
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.ground.errors import GraphError
 from sparx_nas.viewer.edits import Rule, apply_rule, nearest_rule, toggle_edge, toggle_layer
 
 PLAIN = patterns.plain((2, 3, 5))

@@ -6,9 +6,9 @@ import pytest
 from test_models import random_wiring, reads, small
 
 import sparx_nas
-from sparx_nas.viewer.compare import compare_svg
-from sparx_nas.viewer.matrix import matrix_svg
-from sparx_nas.viewer.wiring import wiring_svg
+from sparx_nas.drawing.compare import compare_svg
+from sparx_nas.drawing.matrix import matrix_svg
+from sparx_nas.drawing.wiring import wiring_svg
 
 
 def handed(design):

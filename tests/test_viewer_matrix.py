@@ -5,9 +5,9 @@ import viewer_runs
 from test_viewer_wiring import SVG, architecture
 
 from sparx_nas import patterns
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.viewer.compare import difference
-from sparx_nas.viewer.matrix import matrix_svg
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.drawing.compare import difference
+from sparx_nas.drawing.matrix import matrix_svg
 
 
 def graphs() -> list[ConnectivityGraph]:

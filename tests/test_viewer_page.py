@@ -9,9 +9,9 @@ from large_run import large_run
 from run_store_runs import SPACE, distinct, finished, new_run, new_study, opened_study
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.record import write_json
+from sparx_nas.drawing.report import report_html
+from sparx_nas.ground.record import write_json
 from sparx_nas.run_store import load_run, write_status
-from sparx_nas.viewer.report import report_html
 from sparx_nas.viewer.what_if import read_architecture
 
 pytestmark = pytest.mark.skipif(

@@ -6,10 +6,10 @@ import viewer_runs
 
 from sparx_nas import patterns
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.viewer.paint import AGES, IMPORTANCE_BINS, Paint, legend_items
-from sparx_nas.viewer.theme import WIRING_CSS
-from sparx_nas.viewer.wiring import wiring_svg
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.drawing.paint import AGES, IMPORTANCE_BINS, Paint, legend_items
+from sparx_nas.drawing.theme import WIRING_CSS
+from sparx_nas.drawing.wiring import wiring_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 WHITE, BLACK = "#ffffff", "#111418"

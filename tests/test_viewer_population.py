@@ -6,8 +6,8 @@ import pytest
 import viewer_runs
 
 from sparx_nas import patterns
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.viewer.population import edge_shares, population_svg
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.drawing.population import edge_shares, population_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

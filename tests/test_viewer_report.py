@@ -6,10 +6,10 @@ import pytest
 import viewer_runs
 
 from sparx_nas import patterns
-from sparx_nas.pareto import best_trial, published_trial
-from sparx_nas.trial import Objective
-from sparx_nas.viewer import facts
-from sparx_nas.viewer.report import report_html
+from sparx_nas.drawing import facts
+from sparx_nas.drawing.report import report_html
+from sparx_nas.trial.pareto import best_trial, published_trial
+from sparx_nas.trial.values import Objective
 
 HOSTILE = "</title><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>\x00\x1b{}%s"
 

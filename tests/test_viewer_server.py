@@ -8,8 +8,9 @@ import pytest
 from run_store_runs import distinct, finished, new_run, new_study
 
 import sparx_nas
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.errors import DeviceError, RunError
+from sparx_nas.architecture import Architecture
+from sparx_nas.cost import estimate
+from sparx_nas.ground.errors import DeviceError, RunError
 from sparx_nas.run_store import load_run, write_status
 from sparx_nas.viewer import __main__ as command
 from sparx_nas.viewer.server.app import make_app

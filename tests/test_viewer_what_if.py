@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from viewer_runs import PUBLISHED, TOP1_AND_MACS, WIDTHS, trial, wirings
 
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.errors import ArchitectureError, GraphError
-from sparx_nas.pareto import minimised, pareto_front
-from sparx_nas.trial import Run
+from sparx_nas.architecture import Architecture
+from sparx_nas.cost import estimate
+from sparx_nas.ground.errors import ArchitectureError, GraphError
+from sparx_nas.trial.pareto import minimised, pareto_front
+from sparx_nas.trial.values import Run
 from sparx_nas.viewer.columns import run_columns, run_summary
 from sparx_nas.viewer.what_if import changed, consequences, latency_of, read_architecture
 

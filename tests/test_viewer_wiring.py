@@ -5,8 +5,8 @@ import viewer_runs
 
 from sparx_nas import patterns
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.viewer.wiring import MAX_ARC, layout, wiring_svg
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.drawing.wiring import MAX_ARC, layout, wiring_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import ConnectivityGraph
+from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.train.job import Job, prepare
 from sparx_nas.train.options import read_options
 from sparx_nas.train.pipeline import Reader, Reading

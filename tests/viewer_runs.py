@@ -4,10 +4,11 @@ import random
 from dataclasses import replace
 
 from sparx_nas import patterns
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.pareto import minimised, pareto_front
-from sparx_nas.trial import Epoch, Fidelity, Objective, Run, TrialRecord
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.cost import estimate
+from sparx_nas.trial.pareto import minimised, pareto_front
+from sparx_nas.trial.values import Epoch, Fidelity, Objective, Run, TrialRecord
 
 DEPTHS = (2, 2, 7, 2)
 WIDTHS = (64, 128, 320, 512)

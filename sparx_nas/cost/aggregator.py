@@ -4,9 +4,9 @@ Letters: C width, D inner width of the mixer, E = C * sources, L = H*W, r the re
 Source: arXiv 2409.09649, section 3.3.
 """
 
+from sparx_nas.architecture.plan import reduced
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.tally import Tally
-from sparx_nas.plan import reduced
 
 GROUPS = 4
 """Channels attend to one another within groups of C // GROUPS."""

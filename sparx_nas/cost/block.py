@@ -6,13 +6,13 @@ Letters: C width, L = H*W. Source: arXiv 2409.09649.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from sparx_nas.architecture.families import Mixer
 from sparx_nas.cost.conv import count_conv
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.mamba import count_mamba
 from sparx_nas.cost.pvt import count_pvt
 from sparx_nas.cost.swin import count_swin
 from sparx_nas.cost.tally import KEEPS_OUTPUT, Tally
-from sparx_nas.families import Mixer
 
 MIXERS: Mapping[Mixer, Callable[[Tally, LayerShape], None]] = {
     "scan": count_mamba,

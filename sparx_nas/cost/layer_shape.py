@@ -5,8 +5,8 @@ Letters: C width, D inner width of the mixer, R rank of a scan's step sizes, H x
 
 from typing import NamedTuple
 
-from sparx_nas.families import FeedForwardConv, Mixer, Norm
-from sparx_nas.plan import BackbonePlan, MixerPlan, StagePlan
+from sparx_nas.architecture.families import FeedForwardConv, Mixer, Norm
+from sparx_nas.architecture.plan import BackbonePlan, MixerPlan, StagePlan
 
 
 class FamilyShape(NamedTuple):

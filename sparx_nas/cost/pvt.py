@@ -4,10 +4,10 @@ Letters: C width, L = H*W, r spatial reduction, Ls positions of the smaller map.
 Source: arXiv 2106.13797, section 3.
 """
 
+from sparx_nas.architecture.plan import spatially_reduced
 from sparx_nas.cost.aggregator import count_aggregator
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.tally import Tally
-from sparx_nas.plan import spatially_reduced
 
 
 def count_pvt(t: Tally, layer: LayerShape) -> None:

@@ -3,8 +3,8 @@
 Letters: C width, L = H*W. A norm without BatchNorm's statistics is told here what it keeps.
 """
 
+from sparx_nas.architecture.plan import BackbonePlan, halved, strided
 from sparx_nas.cost.tally import Tally
-from sparx_nas.plan import BackbonePlan, halved, strided
 
 
 def stem_cost(plan: BackbonePlan, height: int, width: int) -> Tally:

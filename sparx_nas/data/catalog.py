@@ -26,8 +26,8 @@ from sparx_nas.data.splits import (
 )
 from sparx_nas.data.store import Store, StreamStore, load, sample
 from sparx_nas.data.timm_data import PREFIX, find_timm, read_timm
-from sparx_nas.errors import DataError, OptionError, did_you_mean
-from sparx_nas.record import ID_LENGTH
+from sparx_nas.ground.errors import DataError, OptionError, did_you_mean
+from sparx_nas.ground.record import ID_LENGTH
 
 TEST_FRACTION = 0.2
 """Share of the images that becomes the test split where a data set has none of its own."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparx_nas.data.source import ArrayPool, Found, Source, search_places
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 SIDE = 32
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparx_nas.data.source import Skipped
 from sparx_nas.data.store import Motion, Store, StreamStore
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 SKIPPED_LISTED = 100
 """How many skipped files a record names; it counts them all."""

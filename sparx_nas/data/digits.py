@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sparx_nas.data.source import ArrayPool, Found, Source
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 IMAGES = 1797
 BRIGHTEST = 16

@@ -15,7 +15,7 @@ from PIL import Image
 from sparx_nas.data.decode import SUFFIXES, decode
 from sparx_nas.data.source import Found, Skipped, Source, digest_files, readable
 from sparx_nas.data.splits import Labels
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
 
 HINT = "give a folder that holds train/<class>/ and val/<class>/ with images as --data-dir"
 

@@ -17,8 +17,8 @@ from PIL import Image
 from sparx_nas.data.decode import decode, to_rgb
 from sparx_nas.data.source import Found, Source, digest_files, readable
 from sparx_nas.data.splits import Labels
-from sparx_nas.errors import DataError
-from sparx_nas.timm_import import prepare_timm
+from sparx_nas.ground.errors import DataError
+from sparx_nas.ground.timm_import import prepare_timm
 
 PREFIX = "timm:"
 NEVER_MIRRORED = frozenset({"torch/mnist", "torch/qmnist", "torch/kmnist"})

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from torch import Tensor
 
-from sparx_nas.errors import SparxError
+from sparx_nas.ground.errors import SparxError
 from sparx_nas.kernels import BACKENDS, missing, resolve, ss2d
 from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.kernels.library import library

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from sparx_nas.command.prompt import exit_code
 from sparx_nas.export.request import ALL, OPSETS, Check, read_request
-from sparx_nas.prompt import exit_code
 
 PROG = "python -m sparx_nas.export"
 DESCRIPTION = """Hand a trained network over, in forms that other programs read.

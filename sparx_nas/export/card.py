@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.cost import CostEstimate
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import measures
+from sparx_nas.architecture.network import Network
+from sparx_nas.cost import CostEstimate, estimate
+from sparx_nas.drawing.exports import EXPORTS
 from sparx_nas.export.job import Job
 from sparx_nas.export.usage import WRAP, usage
-from sparx_nas.graph import measures
-from sparx_nas.network import Network
-from sparx_nas.quantities import percent, si, wilson
+from sparx_nas.ground.quantities import percent, si, wilson
 from sparx_nas.space.drawing import LEGEND, draw
-from sparx_nas.viewer.exports import EXPORTS
 
 FILE, PICTURE = "README.md", "wiring.svg"
 UNKNOWN = "not recorded"

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparx_nas.architecture.network import WEIGHTS
 from sparx_nas.data import open_data
-from sparx_nas.errors import ExportError
 from sparx_nas.export import onnx_file, program, single_file
 from sparx_nas.export.comparison import Forward
 from sparx_nas.export.job import Job, quiet
 from sparx_nas.export.request import Check
+from sparx_nas.ground.errors import ExportError
 from sparx_nas.models import load_network
-from sparx_nas.network import WEIGHTS
 from sparx_nas.train.images import open_images
 from sparx_nas.train.judging import recipe_of
 from sparx_nas.train.options import Options

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparx_nas.errors import ExportError
 from sparx_nas.export.modules import OURS, Definition, External, Module, read_module
 from sparx_nas.export.names import free_names
 from sparx_nas.export.trimming import Need, Trimmed, trimmed
+from sparx_nas.ground.errors import ExportError
 
 PLAIN = "sparx_nas.export.plain"
 ATTENTION = "sparx_nas.kernels.channel_attention"
@@ -18,7 +18,7 @@ REPLACED: Mapping[tuple[str, str], tuple[str, str]] = {
     (ATTENTION, "channel_attention"): (PLAIN, "channel_attention"),
     ("sparx_nas.kernels.convolution", "DepthwiseConv2d"): (PLAIN, "DepthwiseConv2d"),
     ("timm.layers", "DropPath"): (PLAIN, "DropPath"),
-    ("sparx_nas.errors", "ArchitectureError"): ("builtins", "ValueError"),
+    ("sparx_nas.ground.errors", "ArchitectureError"): ("builtins", "ValueError"),
 }
 """What a single file has instead: kernels and timm's layers in plain PyTorch."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparx_nas.errors import ExportError
+from sparx_nas.ground.errors import ExportError
 
 BATCHES = (1, 2, 3, 17)
 """The last is there for what changes with large batches only; it has random input alone."""

@@ -9,11 +9,11 @@ from functools import cached_property
 
 import torch
 
+from sparx_nas.architecture.network import Network
 from sparx_nas.export.comparison import BATCHES
 from sparx_nas.export.request import Request
 from sparx_nas.export.source import Source
 from sparx_nas.export.target import Target
-from sparx_nas.network import Network
 
 TRACED_BATCH = 2
 """A traced batch of 1 would be taken for a fixed one."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sparx_nas.data import find_data
-from sparx_nas.errors import ExportError, SparxError
 from sparx_nas.export.card import write_card
 from sparx_nas.export.check import check_forms
 from sparx_nas.export.job import Job
@@ -19,6 +18,7 @@ from sparx_nas.export.single_file import write_python
 from sparx_nas.export.source import Source, read_source
 from sparx_nas.export.target import Target
 from sparx_nas.export.weights import write_weights
+from sparx_nas.ground.errors import ExportError, SparxError
 
 CARD = "card"
 WRITERS: Mapping[str, Callable[[Job], dict[str, Any]]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sparx_nas.errors import ExportError
+from sparx_nas.ground.errors import ExportError
 
 OURS = "sparx_nas"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from sparx_nas.errors import ExportError
 from sparx_nas.export.closure import Closure, Key
 from sparx_nas.export.modules import External
+from sparx_nas.ground.errors import ExportError
 
 
 def import_lines(found: Closure) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparx_nas.errors import ExportError
+from sparx_nas.architecture.network import Network
 from sparx_nas.export.comparison import Forward, compare
 from sparx_nas.export.job import Job, tracing
 from sparx_nas.export.paths import refuse_local_paths
-from sparx_nas.network import Network
+from sparx_nas.ground.errors import ExportError
 
 FILE = "model.onnx"
 NEEDED = ("onnx", "onnxscript", "onnxruntime")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sparx_nas
-from sparx_nas.errors import ExportError
+from sparx_nas.ground.errors import ExportError
 
 EVERYWHERE = ("/", "/usr", "/usr/local")
 """Folders that tell nothing, for other machines have them too."""

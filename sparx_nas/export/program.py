@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch.fx import GraphModule
 
-from sparx_nas.errors import ExportError
 from sparx_nas.export.comparison import compare
 from sparx_nas.export.job import Job, quiet, tracing
 from sparx_nas.export.paths import refuse_local_paths
+from sparx_nas.ground.errors import ExportError
 from sparx_nas.kernels import unrolled
 
 FILE = "model.pt2"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sparx_nas.errors import OptionError, did_you_mean
+from sparx_nas.ground.errors import OptionError, did_you_mean
 
 Split = Literal["val", "test"]
 FORMATS = ("safetensors", "onnx", "torch_export", "python", "card")

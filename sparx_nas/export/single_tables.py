@@ -1,6 +1,6 @@
 """The tables of a single file. A declaration without a value is given one when it is written."""
 
-from sparx_nas.plan import BackbonePlan
+from sparx_nas.architecture.plan import BackbonePlan
 
 PLAN: BackbonePlan
 """Every shape of the network, and who reads whom: row j of a stage's `contexts` lists the layers

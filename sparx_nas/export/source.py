@@ -4,12 +4,12 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparx_nas.errors import ArchitectureError, ExportError
+from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
 from sparx_nas.export.paths import without_folders
+from sparx_nas.ground.errors import ArchitectureError, ExportError
+from sparx_nas.ground.record import read_json
 from sparx_nas.models import SparxBackbone, load_network
-from sparx_nas.network import CONFIG, WEIGHTS, Network
-from sparx_nas.pareto import best_trial
-from sparx_nas.record import read_json
+from sparx_nas.trial.pareto import best_trial
 
 RUN_FILE, BEST, ARCH = "config.yaml", "best", "arch.json"
 """What only a run has; its chosen design; the architecture beside that."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from sparx_nas.errors import ExportError
-from sparx_nas.record import read_json, write_bytes, write_json
+from sparx_nas.ground.errors import ExportError
+from sparx_nas.ground.record import read_json, write_bytes, write_json
 
 RECORD = "export.json"
 SCHEMA = 1

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from sparx_nas.errors import ExportError
 from sparx_nas.export.modules import Definition, Module
 from sparx_nas.export.names import arguments
 from sparx_nas.export.signatures import header
+from sparx_nas.ground.errors import ExportError
 
 BACKEND = "backend"
 PUBLIC = ("forward_features", "forward_head", "set_grad_checkpointing")

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from textwrap import fill
 
+from sparx_nas.architecture.network import Network, Preprocessing
 from sparx_nas.export.job import Job
-from sparx_nas.network import Network, Preprocessing
 
 WRAP = 96
 """Columns of the text of a card."""

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from sparx_nas.errors import ExportError
+from sparx_nas.architecture.network import CONFIG, WEIGHTS
 from sparx_nas.export.job import Job
-from sparx_nas.network import CONFIG, WEIGHTS
-from sparx_nas.record import json_text
+from sparx_nas.ground.errors import ExportError
+from sparx_nas.ground.record import json_text
 
 ARCH = "arch.json"
 

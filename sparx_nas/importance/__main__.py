@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sparx_nas.errors import OptionError
-from sparx_nas.prompt import exit_code
+from sparx_nas.command.prompt import exit_code
+from sparx_nas.ground.errors import OptionError
 
 PROG = "python -m sparx_nas.importance"
 DESCRIPTION = """Say which aggregated edges of a trained trial matter.

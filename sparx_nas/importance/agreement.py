@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from sparx_nas.ground.quantities import Z95
 from sparx_nas.importance.measures import Edge
-from sparx_nas.quantities import Z95
 
 LEAST_EDGES = 4
 WORDS: Mapping[str, str] = {"mass": "mass", "gradient": "gradient", "ablation_nll": "ablation"}

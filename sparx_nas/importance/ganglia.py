@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.graph import layer_name
+from sparx_nas.architecture.graph import layer_name
 from sparx_nas.models import SparxBackbone
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from sparx_nas.ground.quantities import percent
 from sparx_nas.importance.agreement import agreements, comparable, sentence
 from sparx_nas.importance.ganglia import ganglia
 from sparx_nas.importance.measures import measure
@@ -17,10 +18,9 @@ from sparx_nas.importance.trained import (
     trained_trial,
     validation_batches,
 )
-from sparx_nas.quantities import percent
 from sparx_nas.run_store import write_importance
 from sparx_nas.run_store.importance import KIND, SCHEMA
-from sparx_nas.training import device_name, resolve_device
+from sparx_nas.trial.device import device_name, resolve_device
 
 WIDTH = 80
 ROW = "{:<14}{:>10}{:>12}{:>16}{:>14}"

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from sparx_nas.data import DataSet, open_data
 from sparx_nas.data.splits import take_stratified
 from sparx_nas.data.store import MemoryStore
-from sparx_nas.errors import ArchitectureError, RunError
+from sparx_nas.ground.errors import ArchitectureError, RunError
 from sparx_nas.importance.measures import Batches
 from sparx_nas.models import SparxBackbone, build
 from sparx_nas.run_store import load_run, weights_path
-from sparx_nas.training.score import channels_last
-from sparx_nas.trial import Fidelity, Run, TrialRecord
+from sparx_nas.trial.score import channels_last
+from sparx_nas.trial.values import Fidelity, Run, TrialRecord
 
 BATCH = 64
 SPLIT = "val"

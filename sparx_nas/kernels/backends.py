@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from sparx_nas.errors import DeviceError, did_you_mean
+from sparx_nas.ground.errors import DeviceError, did_you_mean
 from sparx_nas.kernels import cpu, linear
 from sparx_nas.kernels.library import cache_folder, library, why_missing
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sparx_nas.errors import DeviceError
+from sparx_nas.ground.errors import DeviceError
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")

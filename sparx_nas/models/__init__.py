@@ -1,6 +1,6 @@
 """Networks built from an `Architecture`."""
 
-from sparx_nas.timm_import import prepare_timm
+from sparx_nas.ground.timm_import import prepare_timm
 
 prepare_timm()
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.norms import make_norm
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 GROUPS = 4
 """Channels attend to one another within contiguous groups of C // GROUPS."""

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.architecture.plan import BackbonePlan
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.kernels import check_name
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.block import Block
@@ -21,7 +22,6 @@ from sparx_nas.models.names import renamed
 from sparx_nas.models.norms import make_norm
 from sparx_nas.models.recomputing import recomputed
 from sparx_nas.models.surroundings import make_classifier, make_downsample, make_stem
-from sparx_nas.plan import BackbonePlan
 
 
 class Stage(nn.Module):

@@ -9,14 +9,14 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sparx_nas.families import FeedForwardConv, Mixer
+from sparx_nas.architecture.families import FeedForwardConv, Mixer
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.conv import ConvMixer
 from sparx_nas.models.mamba import MambaMixer
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 from sparx_nas.models.pvt import PvtMixer
 from sparx_nas.models.swin import SwinMixer
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 MIXERS: Mapping[Mixer, type[nn.Module]] = {
     "scan": MambaMixer,

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 
 class ConvMixer(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, distributed, nn
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models.backbone import initialise, make_stages, stage_maps, taken_stages
 from sparx_nas.models.norms import PositionNorm
 from sparx_nas.models.surroundings import make_stem

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models.dense import DenseBackbone
 from sparx_nas.models.names import renamed, unwrapped
 from sparx_nas.models.weights import downloaded, read_state

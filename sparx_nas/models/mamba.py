@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels import ss2d
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.reference import DIRECTIONS
 from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 STEP_RANGE = (1e-3, 0.1)
 STEP_FLOOR = 1e-4

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.ground.errors import ArchitectureError
 
 Rules = tuple[tuple[str, str], ...]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from sparx_nas.families import Norm
+from sparx_nas.architecture.families import Norm
 
 EPS = 1e-5
 """Of every norm whose family says nothing else."""

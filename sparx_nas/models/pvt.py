@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
 from sparx_nas.models.norms import PositionNorm
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 
 class PvtMixer(nn.Module):

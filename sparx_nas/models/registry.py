@@ -20,12 +20,12 @@ from timm.models import (
 from torch import nn
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.architecture.named import NAMED, Named
+from sparx_nas.architecture.network import CONFIG, Network
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models.backbone import SparxBackbone, build
 from sparx_nas.models.names import renamed
 from sparx_nas.models.weights import downloaded, read_state
-from sparx_nas.named import NAMED, Named
-from sparx_nas.network import CONFIG, Network
 
 FREE = "sparx_nas"
 """The model whose architecture is an argument."""

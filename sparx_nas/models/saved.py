@@ -6,10 +6,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from sparx_nas.errors import ArchitectureError
+from sparx_nas.architecture.network import WEIGHTS, Network
+from sparx_nas.ground.errors import ArchitectureError
+from sparx_nas.ground.record import write_bytes
 from sparx_nas.models.backbone import SparxBackbone, build
-from sparx_nas.network import WEIGHTS, Network
-from sparx_nas.record import write_bytes
 
 MOST_TOLD = 300
 """Characters of torch's own account of what does not fit."""

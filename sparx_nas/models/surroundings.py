@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from sparx_nas.architecture.plan import BackbonePlan
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.norms import PositionNorm, make_norm
-from sparx_nas.plan import BackbonePlan
 
 
 class PatchConv2d(nn.Conv2d):

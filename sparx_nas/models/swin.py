@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
-from sparx_nas.plan import BackbonePlan, StagePlan
 
 APART = -100.0
 """Added to the score of positions of one window that are not neighbours in the map."""

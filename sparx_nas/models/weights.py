@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sparx_nas.errors import DataError
+from sparx_nas.ground.errors import DataError
+from sparx_nas.ground.record import write_text
 from sparx_nas.models.names import unwrapped
-from sparx_nas.record import write_text
 
 CACHE = "SPARX_NAS_CACHE"
 """Environment variable of the folder for downloads; by default ~/.cache/sparx_nas."""

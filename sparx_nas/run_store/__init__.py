@@ -25,11 +25,7 @@ from sparx_nas.run_store.folder import (
     write_config,
 )
 from sparx_nas.run_store.guests import guest_of, guests_name, has_guests, open_guests, turned
-from sparx_nas.run_store.importance import (
-    importance_path,
-    read_importance,
-    write_importance,
-)
+from sparx_nas.run_store.importance import importance_path, read_importance, write_importance
 from sparx_nas.run_store.load import Follower, load_run
 from sparx_nas.run_store.queue import (
     Verdict,

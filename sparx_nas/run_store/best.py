@@ -7,15 +7,15 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from sparx_nas.errors import RunError
-from sparx_nas.network import CONFIG, WEIGHTS, Network
-from sparx_nas.pareto import best_trial, costs_no_more, published_trial
-from sparx_nas.quantities import percent, si, wilson
-from sparx_nas.record import json_text, read_json, write_json
+from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.quantities import percent, si, wilson
+from sparx_nas.ground.record import json_text, read_json, write_json
 from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
 from sparx_nas.run_store.weights import weights_path
-from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.trial.pareto import best_trial, costs_no_more, published_trial
+from sparx_nas.trial.values import Run, TrialRecord
 
 BEST = "best"
 ARCH, SNIPPET, README = "arch.json", "load.py", "README.md"

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.errors import RunError
-from sparx_nas.network import Network, Preprocessing
-from sparx_nas.quantities import wilson
+from sparx_nas.architecture.network import Network, Preprocessing
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.quantities import wilson
 from sparx_nas.run_store.folder import ENV
-from sparx_nas.trial import Fidelity, Run, TrialRecord
+from sparx_nas.trial.values import Fidelity, Run, TrialRecord
 
 DATA_FACTS = ("classes", "in_chans", "mean", "std")
 """What env.json has to know of the data so that images can be fed to a network."""

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparx_nas.errors import RunError
-from sparx_nas.trial import Epoch
+from sparx_nas.ground.errors import RunError
+from sparx_nas.trial.values import Epoch
 
 CURVES = "curves.jsonl"
 METRICS = tuple(field.name for field in fields(Epoch))

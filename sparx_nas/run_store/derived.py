@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.graph import measures
-from sparx_nas.quantities import wilson
-from sparx_nas.record import write_text
-from sparx_nas.trial import Objective, Run, TrialRecord
+from sparx_nas.architecture.graph import measures
+from sparx_nas.ground.quantities import wilson
+from sparx_nas.ground.record import write_text
+from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 SCHEMA = 1
 TRIALS = "trials.csv"

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from sparx_nas.errors import RunError, did_you_mean
-from sparx_nas.record import read_json, write_json, write_text
+from sparx_nas.ground.errors import RunError, did_you_mean
+from sparx_nas.ground.record import read_json, write_json, write_text
 from sparx_nas.run_store.status import write_status
 
 CONFIG = "config.yaml"

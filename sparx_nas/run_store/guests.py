@@ -11,9 +11,9 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError, RunError
+from sparx_nas.ground.errors import ArchitectureError, RunError
 from sparx_nas.run_store.study import has_study, open_study
-from sparx_nas.trial import Objective
+from sparx_nas.trial.values import Objective
 
 SUFFIX = "-guests"
 

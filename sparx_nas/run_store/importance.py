@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.errors import RunError
-from sparx_nas.record import read_json, write_json
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.record import read_json, write_json
 
 IMPORTANCE = "importance"
 SCHEMA = 1

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.samplers import RandomSampler
 
-from sparx_nas.errors import RunError
+from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store.curves import CURVES, read_curves
 from sparx_nas.run_store.environment import masked
 from sparx_nas.run_store.folder import read_config, read_env, storage_of, study_name
@@ -17,7 +17,7 @@ from sparx_nas.run_store.guests import guests_name
 from sparx_nas.run_store.records import pareto_of, records
 from sparx_nas.run_store.status import read_status
 from sparx_nas.run_store.study import connect, disconnect, has_study
-from sparx_nas.trial import Objective, Run, TrialRecord
+from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 
 def load_run(

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError, RunError, SpaceError
-from sparx_nas.quantities import duration, percent
+from sparx_nas.ground.errors import ArchitectureError, RunError, SpaceError
+from sparx_nas.ground.quantities import duration, percent
 from sparx_nas.run_store.environment import masked
 from sparx_nas.run_store.folder import (
     CONFIG,
@@ -28,7 +28,7 @@ from sparx_nas.run_store.folder import (
 from sparx_nas.run_store.guests import guest_of, guests_name, open_guests
 from sparx_nas.run_store.study import StorageError, disconnect, has_study, may_wait, open_study
 from sparx_nas.space import SearchSpace, parse_space
-from sparx_nas.trial import Objective, Run, TrialRecord
+from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 SOURCE = "viewer"
 """What a queued trial says of its origin."""

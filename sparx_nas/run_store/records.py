@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.pareto import minimised, pareto_front
-from sparx_nas.quantities import wilson
+from sparx_nas.ground.quantities import wilson
 from sparx_nas.run_store.curves import Curve, End, read_curves
 from sparx_nas.run_store.guests import turned
 from sparx_nas.run_store.study import finish_decided
-from sparx_nas.trial import Fidelity, Objective, TrialRecord, TrialState
+from sparx_nas.trial.pareto import minimised, pareto_front
+from sparx_nas.trial.values import Fidelity, Objective, TrialRecord, TrialState
 
 ARCHITECTURES_KEPT = 16_384
 STATES: Mapping[OptunaState, TrialState] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from sparx_nas.errors import RunError
-from sparx_nas.record import read_json, write_json
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.record import read_json, write_json
 
 STATUS = "status.json"
 SCHEMA = 1

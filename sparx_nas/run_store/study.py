@@ -19,9 +19,9 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState as OptunaState
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import RunError, SparxError
+from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.run_store.environment import masked
-from sparx_nas.trial import Direction, Fidelity, Objective
+from sparx_nas.trial.values import Direction, Fidelity, Objective
 
 LOCK_WAIT_S = 60
 """How long a writer waits for a reader of a SQLite study, and the other way round."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from sparx_nas.trial import Run
+from sparx_nas.trial.values import Run
 
 KeepWeights = Literal["all", "front", "none"]
 WEIGHTS = "weights"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparx_nas.errors import RunError
-from sparx_nas.prompt import error_text, exit_code
-from sparx_nas.search.options import Given, Options, command_line, read_options
+from sparx_nas.command.prompt import error_text, exit_code
+from sparx_nas.ground.errors import RunError
+from sparx_nas.search.asked.options import Given, Options, command_line, read_options
 
 if TYPE_CHECKING:
     from sparx_nas.space import SearchSpace
@@ -34,7 +34,7 @@ def _run(given: Mapping[str, Given]) -> int:
     if asked.resume:
         return _resume(asked.resume, given)
     if asked.config:
-        from sparx_nas.search.config_file import read_config_file
+        from sparx_nas.search.asked.config_file import read_config_file
 
         asked = read_options({**read_config_file(asked.config), **given})
     from sparx_nas.space import load_space
@@ -42,14 +42,14 @@ def _run(given: Mapping[str, Given]) -> int:
     space = load_space(asked.space)
     if asked.explain:
         return _explain(asked, space)
-    from sparx_nas.search.settings import resolve
+    from sparx_nas.search.asked.settings import resolve
 
     return _search(asked, resolve(asked, space), space, None)
 
 
 def _list_spaces(asked: Options) -> int:
     """Print the spaces that have a name."""
-    from sparx_nas.search.spaces_table import spaces_json, spaces_text
+    from sparx_nas.search.telling.spaces_table import spaces_json, spaces_text
     from sparx_nas.space import list_spaces
 
     show = spaces_json if asked.format == "json" else spaces_text
@@ -59,8 +59,8 @@ def _list_spaces(asked: Options) -> int:
 
 def _explain(asked: Options, space: "SearchSpace") -> int:
     """Print what a space holds."""
-    from sparx_nas.search.describe import space_text
-    from sparx_nas.search.describe_json import space_json
+    from sparx_nas.search.telling.describe import space_text
+    from sparx_nas.search.telling.describe_json import space_json
 
     show = space_json if asked.format == "json" else space_text
     sys.stdout.write(show(space))
@@ -73,7 +73,7 @@ def _resume(path: Path, given: Mapping[str, Given]) -> int:
     Raises: RunError with a diff if the space, or what decides its candidates' values, changed.
     """
     from sparx_nas import run_store
-    from sparx_nas.search.settings import changes, from_config, given_in, resolve
+    from sparx_nas.search.asked.settings import changes, from_config, given_in, resolve
 
     config = run_store.read_config(path)
     place = str(path / "config.yaml")
@@ -120,14 +120,14 @@ def _space_of_run(path: Path, config: Mapping[str, Any], asked: str) -> "SearchS
 def _search(asked: Options, settings: Any, space: "SearchSpace", resume: Path | None) -> int:
     """Run the search, or say what it would be."""
     if asked.dry_run:
-        from sparx_nas.search.describe import dry_run_text
+        from sparx_nas.search.telling.describe import dry_run_text
 
         text, problems = dry_run_text(settings, space, resume)
         sys.stdout.write(text)
         for problem in problems:
             sys.stderr.write(error_text(problem))
         return problems[0].exit_code if problems else 0
-    from sparx_nas.search.driver import run_search
+    from sparx_nas.search.running.driver import run_search
 
     return run_search(settings, space, resume=resume)
 

@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparx_nas.space.fields import (
-    NO_START,
-    NO_WINDOW,
-    PUBLISHED,
-    STAGE_FIELDS,
-    checked,
-)
+from sparx_nas.space.fields import NO_START, NO_WINDOW, PUBLISHED, STAGE_FIELDS, checked
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import published_design
 from sparx_nas.space.reading import with_defaults

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sparx_nas.errors import SpaceError, did_you_mean
+from sparx_nas.ground.errors import SpaceError, did_you_mean
 from sparx_nas.space.baselines import read_baselines
 from sparx_nas.space.free import FreeStage
 from sparx_nas.space.possible import Row

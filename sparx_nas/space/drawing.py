@@ -2,7 +2,7 @@
 
 import textwrap
 
-from sparx_nas.graph import ConnectivityGraph, StageGraph, layer_name
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph, layer_name
 
 WIDTH = 80
 MARGIN = 9

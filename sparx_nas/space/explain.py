@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.cost import CostEstimate
-from sparx_nas.quantities import percent, si
+from sparx_nas.ground.quantities import percent, si
 from sparx_nas.space.drawing import LEGEND, WIDTH, draw
 from sparx_nas.space.search_space import SearchSpace
 from sparx_nas.space.stage import Dropped, Gene

@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sparx_nas.buildable import ACTIVATIONS
-from sparx_nas.errors import did_you_mean
-from sparx_nas.families import (
+from sparx_nas.architecture.buildable import ACTIVATIONS
+from sparx_nas.architecture.families import (
     FAMILIES,
     ConvSettings,
     MambaSettings,
@@ -15,6 +14,7 @@ from sparx_nas.families import (
     PvtSettings,
     SwinSettings,
 )
+from sparx_nas.ground.errors import did_you_mean
 from sparx_nas.space.tree import Entry, Mistakes, Scalar, shown
 
 Check = Callable[[Any], Any]

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from sparx_nas.graph import INPUT, StageGraph, layer_name
-from sparx_nas.patterns import StageInput
+from sparx_nas.architecture.graph import INPUT, StageGraph, layer_name
+from sparx_nas.architecture.patterns import StageInput
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
 from sparx_nas.space.tree import Scalar
 

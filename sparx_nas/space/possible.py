@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError
-from sparx_nas.families import FAMILIES
-from sparx_nas.graph import ConnectivityGraph, StageGraph
-from sparx_nas.patterns import dense_stage, plain_stage
+from sparx_nas.architecture.families import FAMILIES
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph
+from sparx_nas.architecture.patterns import dense_stage, plain_stage
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.space.fields import NO_START
 from sparx_nas.space.tree import Entry, Mistakes, Scalar
 

@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from sparx_nas.patterns import plain_stage, sparx_stage, thin_stage
+from sparx_nas.architecture.patterns import plain_stage, sparx_stage, thin_stage
 from sparx_nas.space.fields import NO_START, NO_WINDOW
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
 from sparx_nas.space.tree import Scalar

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparx_nas.families import FAMILIES, MixerSettings
+from sparx_nas.architecture.families import FAMILIES, MixerSettings
 from sparx_nas.space.fields import (
     LIMITS,
     MIXER,

@@ -8,12 +8,12 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.cost import CostEstimate
-from sparx_nas.errors import NoFeasibleError, SpaceError
-from sparx_nas.graph import ConnectivityGraph
-from sparx_nas.quantities import si
-from sparx_nas.record import content_id
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.cost import CostEstimate, estimate
+from sparx_nas.ground.errors import NoFeasibleError, SpaceError
+from sparx_nas.ground.quantities import si
+from sparx_nas.ground.record import content_id
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign, StageSpace
 from sparx_nas.space.tree import Scalar
 

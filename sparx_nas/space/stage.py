@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sparx_nas.graph import StageGraph
-from sparx_nas.patterns import StageInput
+from sparx_nas.architecture.graph import StageGraph
+from sparx_nas.architecture.patterns import StageInput
 from sparx_nas.space.tree import Scalar
 
 Genotype = Mapping[str, Scalar]

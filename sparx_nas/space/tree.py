@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from sparx_nas.errors import SpaceError, did_you_mean
+from sparx_nas.ground.errors import SpaceError, did_you_mean
 
 Scalar = int | float | str | bool
 

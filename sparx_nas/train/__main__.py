@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sparx_nas.errors import SparxError
-from sparx_nas.prompt import exit_code
+from sparx_nas.command.prompt import exit_code
+from sparx_nas.ground.errors import SparxError
 from sparx_nas.train.options import Options, read_options
 
 PROG = "python -m sparx_nas.train"

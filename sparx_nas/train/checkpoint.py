@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sparx_nas.errors import RunError
-from sparx_nas.record import write_bytes, write_json
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.record import write_bytes, write_json
 from sparx_nas.train.trainer import Progress, Trainer
 
 FOLDER, TENSORS, NUMBERS = "checkpoint", "last.safetensors", "last.json"

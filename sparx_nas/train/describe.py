@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from sparx_nas.architecture import estimate
-from sparx_nas.cost import CostEstimate
-from sparx_nas.quantities import duration, percent, si
+from sparx_nas.cost import CostEstimate, estimate
+from sparx_nas.ground.quantities import duration, percent, si
 from sparx_nas.train.job import Job
-from sparx_nas.training import device_name
+from sparx_nas.trial.device import device_name
 
 if TYPE_CHECKING:
     from sparx_nas.train.trainer import Trainer

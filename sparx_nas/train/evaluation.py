@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sparx_nas.architecture.network import Preprocessing
 from sparx_nas.data import Part
-from sparx_nas.network import Preprocessing
 from sparx_nas.train.pipeline import Reader, Reading
 from sparx_nas.train.processes import World
 from sparx_nas.train.transforms import judging_transform
-from sparx_nas.training import Score
+from sparx_nas.trial.score import Score
 
 EVALUATION_BATCH = 128
 """Images that are judged together. Batches are cut the same way for any number of processes, so a

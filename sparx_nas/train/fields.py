@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sparx_nas.checks import Check, number, one_of, whole, yes_or_no
+from sparx_nas.command.checks import Check, number, one_of, whole, yes_or_no
 
 
 class Field(NamedTuple):

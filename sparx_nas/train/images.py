@@ -9,7 +9,7 @@ from sparx_nas.data import Divided, Part, divide
 from sparx_nas.data.folder import read_folder
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.data.store import MemoryStore, load
-from sparx_nas.errors import DataError, OptionError
+from sparx_nas.ground.errors import DataError, OptionError
 from sparx_nas.train.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 
 IMAGENET = "imagenet"

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sparx_nas.architecture.network import Network, Preprocessing
 from sparx_nas.data import Divided
-from sparx_nas.errors import DataError, OptionError
+from sparx_nas.ground.errors import DataError, OptionError
 from sparx_nas.models import load_network
-from sparx_nas.network import Network, Preprocessing
 from sparx_nas.train.describe import score_text
 from sparx_nas.train.evaluation import Judge
 from sparx_nas.train.fields import FIELD

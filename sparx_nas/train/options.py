@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sparx_nas import checks
-from sparx_nas.checks import Check
-from sparx_nas.errors import OptionError
+from sparx_nas.command import checks
+from sparx_nas.command.checks import Check
+from sparx_nas.ground.errors import OptionError
 from sparx_nas.train.fields import FIELD
 from sparx_nas.train.flags import parse_flags
 from sparx_nas.train.reading import Given

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from sparx_nas.data import Part
 from sparx_nas.data.source import ArrayPool, Pool
 from sparx_nas.data.splits import Picks
-from sparx_nas.errors import DataError, OptionError
+from sparx_nas.ground.errors import DataError, OptionError
 from sparx_nas.train.recipe import Recipe
 from sparx_nas.train.transforms import IMAGE_STREAM, ORDER_STREAM, Transform, seed_all
 

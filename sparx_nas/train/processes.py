@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-from sparx_nas.errors import DeviceError
-from sparx_nas.training import resolve_device
+from sparx_nas.ground.errors import DeviceError
+from sparx_nas.trial.device import resolve_device
 
 FEW_IMAGES = 20_000
 """Fewer images than this are decoded by the training process itself."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sparx_nas.quantities import duration, percent
+from sparx_nas.ground.quantities import duration, percent
 
 WIDTH = 80
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sparx_nas.errors import OptionError, did_you_mean
+from sparx_nas.ground.errors import OptionError, did_you_mean
 from sparx_nas.space.tree import Entry, Mistakes, read_tree
 from sparx_nas.train.fields import FIELD
 from sparx_nas.train.recipe import FIELDS, SCHEMA, SIZED, SIZES, Recipe

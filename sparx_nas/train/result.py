@@ -20,14 +20,15 @@ import yaml
 from tensorboardX import SummaryWriter
 from torch import nn
 
-from sparx_nas.errors import RunError
+from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.quantities import wilson
+from sparx_nas.ground.record import write_json, write_text
 from sparx_nas.models import save_network
-from sparx_nas.quantities import wilson
-from sparx_nas.record import write_json, write_text
 from sparx_nas.train.describe import readme
 from sparx_nas.train.job import ARCH, ENV, RECIPE, Job
 from sparx_nas.train.processes import World
-from sparx_nas.training import Score, device_name
+from sparx_nas.trial.device import device_name
+from sparx_nas.trial.score import Score
 
 METRICS, EVENTS, README = "metrics.jsonl", "tensorboard", "README.md"
 PACKAGES = ("sparx-nas", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "triton")

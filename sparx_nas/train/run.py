@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sparx_nas.architecture.network import CONFIG, Network
+from sparx_nas.command.stopping import Stop, listening
 from sparx_nas.data.source import ArrayPool
-from sparx_nas.errors import RunError
-from sparx_nas.network import CONFIG, Network
-from sparx_nas.stopping import Stop, listening
+from sparx_nas.ground.errors import RunError
 from sparx_nas.train.checkpoint import load_checkpoint, save_checkpoint
 from sparx_nas.train.describe import dry_run_text, header, summary
 from sparx_nas.train.evaluation import Judge
@@ -29,7 +29,7 @@ from sparx_nas.train.result import (
 )
 from sparx_nas.train.trainer import Trainer
 from sparx_nas.train.transforms import training_transform
-from sparx_nas.training import device_name
+from sparx_nas.trial.device import device_name
 
 INTERRUPTED = 130
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sparx_nas.errors import OptionError, SparxError
+from sparx_nas.architecture.network import Network
+from sparx_nas.ground.errors import OptionError, SparxError
+from sparx_nas.ground.timm_import import prepare_timm
 from sparx_nas.models import build
-from sparx_nas.network import Network
-from sparx_nas.timm_import import prepare_timm
 from sparx_nas.train.batch_norm import average_statistics, convert_batch_norms
 from sparx_nas.train.pipeline import Batch, check_shares, epoch_keys, steps_per_epoch
 from sparx_nas.train.processes import World

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparx_nas.errors import OptionError
-from sparx_nas.network import Preprocessing
-from sparx_nas.timm_import import prepare_timm
+from sparx_nas.architecture.network import Preprocessing
+from sparx_nas.ground.errors import OptionError
+from sparx_nas.ground.timm_import import prepare_timm
 from sparx_nas.train.recipe import Recipe
 
 prepare_timm()

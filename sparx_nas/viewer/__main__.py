@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sparx_nas.errors import OptionError, did_you_mean
-from sparx_nas.prompt import exit_code
+from sparx_nas.command.prompt import exit_code
+from sparx_nas.ground.errors import OptionError, did_you_mean
 
 USAGE = 2
 ABOUT = (

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sparx_nas.graph import ConnectivityGraph, measures
-from sparx_nas.pareto import best_trial, published_trial
+from sparx_nas.architecture.graph import ConnectivityGraph, measures
+from sparx_nas.drawing import facts
 from sparx_nas.run_store import limits_of
-from sparx_nas.trial import OBJECTIVES, UNITS, Run, TrialRecord
-from sparx_nas.viewer import facts
+from sparx_nas.trial.pareto import best_trial, published_trial
+from sparx_nas.trial.values import OBJECTIVES, UNITS, Run, TrialRecord
 
 COSTS = ("macs", "params", "activation_bytes")
 WIRING_MEASURES = ("density", "edges", "ganglia", "span", "in_degree")

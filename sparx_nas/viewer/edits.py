@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sparx_nas.errors import GraphError
-from sparx_nas.graph import INPUT, ConnectivityGraph, StageGraph, layer_name
-from sparx_nas.patterns import plain_stage, sparx_stage, thin_stage
+from sparx_nas.architecture.graph import INPUT, ConnectivityGraph, StageGraph, layer_name
+from sparx_nas.architecture.patterns import plain_stage, sparx_stage, thin_stage
+from sparx_nas.ground.errors import GraphError
 
 Rows = list[tuple[int, ...]]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sparx_nas.architecture import Architecture, estimate
-from sparx_nas.cost import CostEstimate
-from sparx_nas.errors import ArchitectureError, GraphError
-from sparx_nas.graph import ConnectivityGraph, measures
-from sparx_nas.quantities import percent
-from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.graph import ConnectivityGraph, measures
+from sparx_nas.cost import CostEstimate, estimate
+from sparx_nas.ground.errors import ArchitectureError, GraphError
+from sparx_nas.ground.quantities import percent
+from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer import edits
 
 OPERATIONS = ("layer", "edge", "rule", "wiring")

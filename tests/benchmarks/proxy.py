@@ -17,11 +17,11 @@ import torch
 from scipy.stats import spearmanr
 from timing import report
 
-from sparx_nas.architecture import estimate
+from sparx_nas.cost import estimate
 from sparx_nas.data import open_data
 from sparx_nas.space import load_space
-from sparx_nas.training import Recipe, Training
-from sparx_nas.trial import Fidelity
+from sparx_nas.trial.training import Recipe, Training
+from sparx_nas.trial.values import Fidelity
 
 USUAL = {"data": "digits", "batch_size": 48, "image_size": 16, "width": 0.25, "stem_stride": 2}
 PROXIES = {

@@ -5,20 +5,22 @@ from dataclasses import asdict
 from typing import Any
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import GraphError, RunError, SparxError
-from sparx_nas.quantities import duration, percent
+from sparx_nas.cost import to_networkx
+from sparx_nas.drawing import compare, facts, matrix, population
+from sparx_nas.drawing.associations import association_sentences, associations
+from sparx_nas.drawing.associations_chart import associations_svg
+from sparx_nas.drawing.charts import value_words
+from sparx_nas.drawing.compare import compare_svg, difference_words
+from sparx_nas.drawing.matrix import matrix_svg
+from sparx_nas.drawing.paint import Paint, legend_items
+from sparx_nas.drawing.population import population_svg
+from sparx_nas.drawing.wiring import wiring_svg
+from sparx_nas.ground.errors import GraphError, RunError, SparxError
+from sparx_nas.ground.quantities import duration, percent
 from sparx_nas.run_store import judge, read_importance
-from sparx_nas.trial import Run, TrialRecord
-from sparx_nas.viewer import compare, facts, matrix, population, what_if
-from sparx_nas.viewer.associations import association_sentences, associations
-from sparx_nas.viewer.associations_chart import associations_svg
-from sparx_nas.viewer.charts import value_words
-from sparx_nas.viewer.compare import compare_svg, difference_words
-from sparx_nas.viewer.matrix import matrix_svg
-from sparx_nas.viewer.paint import Paint, legend_items
-from sparx_nas.viewer.population import population_svg
+from sparx_nas.trial.values import Run, TrialRecord
+from sparx_nas.viewer import what_if
 from sparx_nas.viewer.server.source import Source
-from sparx_nas.viewer.wiring import wiring_svg
 
 VIEWS = ("arc", "matrix", "population")
 COLORS = ("class", "age")
@@ -86,7 +88,7 @@ def _facts(run: Run, trial: TrialRecord) -> list[list[str]]:
 
 def _layers(architecture: Architecture) -> list[dict[str, Any]]:
     """List the layers with shape, cost and sources, in reading order."""
-    graph = architecture.to_networkx()
+    graph = to_networkx(architecture)
     rows = []
     for name, node in graph.nodes(data=True):
         edges = graph.in_edges(name, data=True)

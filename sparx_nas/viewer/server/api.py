@@ -14,10 +14,10 @@ from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.errors import ArchitectureError, RunError, SparxError
+from sparx_nas.drawing.exports import EXPORTS
+from sparx_nas.drawing.report import report_html
+from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
 from sparx_nas.run_store import enqueue, trials_table
-from sparx_nas.viewer.exports import EXPORTS
-from sparx_nas.viewer.report import report_html
 from sparx_nas.viewer.server import answers
 from sparx_nas.viewer.server.catalogue import Catalogue
 from sparx_nas.viewer.server.source import Source

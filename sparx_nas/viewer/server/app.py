@@ -9,17 +9,17 @@ from typing import Any
 from dash import Dash, dcc, html
 from flask import Flask, request
 
-from sparx_nas.errors import SparxError
-from sparx_nas.pareto import best_trial
-from sparx_nas.viewer.associations_chart import ASSOCIATIONS_CSS
+from sparx_nas.drawing.associations_chart import ASSOCIATIONS_CSS
+from sparx_nas.drawing.markup import text
+from sparx_nas.drawing.theme import CHART_CSS, THEME_CSS, WIRING_CSS
+from sparx_nas.drawing.wiring import wiring_svg
+from sparx_nas.ground.errors import SparxError
+from sparx_nas.trial.pareto import best_trial
 from sparx_nas.viewer.columns import run_summary
-from sparx_nas.viewer.markup import text
 from sparx_nas.viewer.server.api import blueprint
 from sparx_nas.viewer.server.catalogue import Catalogue
 from sparx_nas.viewer.server.guard import Guard, protect
 from sparx_nas.viewer.server.source import Source
-from sparx_nas.viewer.theme import CHART_CSS, THEME_CSS, WIRING_CSS
-from sparx_nas.viewer.wiring import wiring_svg
 
 TEMPLATE = Path(__file__).parent / "page" / "index.html"
 EMPTY_FIGURE: dict[str, Any] = {

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.errors import RunError, did_you_mean
+from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.run_store import read_status
 from sparx_nas.space import SearchSpace, load_space
-from sparx_nas.trial import Objective, Run, TrialRecord
+from sparx_nas.trial.values import Objective, Run, TrialRecord
 from sparx_nas.viewer.server.source import Source
 
 CONFIG = "config.yaml"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from waitress import create_server
 
-from sparx_nas.errors import DeviceError, SparxError
+from sparx_nas.ground.errors import DeviceError, SparxError
 from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import Catalogue, catalogue_of
 from sparx_nas.viewer.server.guard import Guard, guard_for

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparx_nas.patterns import plain_stage
+from sparx_nas.architecture.patterns import plain_stage
 from sparx_nas.run_store import Follower, Waiting, read_run_space, waiting
 from sparx_nas.space import SearchSpace
-from sparx_nas.trial import Run, TrialRecord
+from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer.columns import run_columns, run_summary
 from sparx_nas.viewer.edits import nearest_rule
 

@@ -1,0 +1,1 @@
+"""What all commands share: how they end, what an option may be, Ctrl-C and SIGTERM."""

@@ -1,0 +1,1 @@
+"""What everything may use: errors, JSON on disk, amounts as text, timm on a CPU torch."""

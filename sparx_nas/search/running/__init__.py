@@ -1,0 +1,1 @@
+"""The search as it runs: on Ray, from the first proposal to the report."""

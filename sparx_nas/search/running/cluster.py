@@ -1,0 +1,121 @@
+"""Ray: a local cluster of our own, or a place in one that is there already."""
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+
+import sparx_nas
+from sparx_nas.ground.errors import DeviceError
+from sparx_nas.search.asked.places import Cluster
+
+PREFIX = "sparx-nas-"
+LOOPBACK = "127.0.0.1"
+DASHBOARD_PORT = 8265
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+TOKEN_FILE = Path.home() / ".ray" / "auth_token"
+
+
+@contextmanager
+def cluster(*, address: str | None, dashboard: bool) -> Iterator[Cluster]:
+    """Start Ray on this machine, or join the cluster at `address`.
+
+    Ends what it started, and never what it joined. Sessions live in a short temporary folder, for
+    sockets need short paths; it is removed at the end, and those that a kill left are too.
+
+    Raises: DeviceError if the cluster cannot be reached or started.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    _sweep()
+    session = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_short_folder()))
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address:
+        folder = str(Path(sparx_nas.__file__).parent)
+        options |= {"address": address, "runtime_env": {"py_modules": [folder]}}
+    else:
+        options |= {"address": "local", "_temp_dir": str(session), "include_dashboard": dashboard}
+        options |= {"dashboard_host": LOOPBACK, "dashboard_port": _free_port(DASHBOARD_PORT)}
+    try:
+        context = _start(options, address)
+        found = ray.cluster_resources()
+        shown = f"http://{context.dashboard_url}" if dashboard and context.dashboard_url else ""
+        yield Cluster(int(found.get("CPU", 1)), int(found.get("GPU", 0)), shown, bool(address))
+    finally:
+        ray.shutdown()
+        shutil.rmtree(session, ignore_errors=True)
+
+
+def _start(options: dict[str, Any], address: str | None) -> Any:
+    """Start or join Ray.
+
+    Raises: DeviceError with Ray's reason.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        place = f"join the Ray cluster at {address}" if address else "start Ray on this machine"
+        hint = (
+            "check --address, RAY_ADDRESS and the cluster's token (RAY_AUTH_TOKEN or "
+            "~/.ray/auth_token); without an address this machine is used"
+        )
+        raise DeviceError(f"cannot {place}: {error}", hint=hint) from error
+
+
+def dashboard_lines(found: Cluster) -> list[str]:
+    """Say how to open the dashboard: Ray asks for its token once a browser."""
+    if not found.dashboard:
+        return []
+    lines = [f"Ray dashboard  {found.dashboard}"]
+    mode = os.environ.get("RAY_AUTH_MODE", "token")
+    token = os.environ.get("RAY_AUTH_TOKEN") or _read(TOKEN_FILE)
+    if mode != "disabled" and token:
+        lines.append(f"       token   {token}")
+    return lines
+
+
+def _read(path: Path) -> str:
+    """Return a file's text, or nothing if there is no such file."""
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def _short_folder() -> str:
+    """Return where sessions are kept: /tmp where there is one, for paths of sockets are short."""
+    return "/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()
+
+
+def _sweep() -> None:
+    """Remove the session folders of searches that no longer run."""
+    for folder in Path(_short_folder()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port(first: int) -> int:
+    """Return the first port from `first` on that nobody listens at."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex((LOOPBACK, port)):
+                return port
+    raise DeviceError(f"no free port from {first} to {first + 99} for the dashboard")

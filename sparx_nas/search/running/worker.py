@@ -1,0 +1,146 @@
+"""What runs in Ray's workers: trainings of candidates, and questions about data and device."""
+
+import json
+import time
+import traceback
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from safetensors.torch import load, save
+
+from sparx_nas.architecture import Architecture
+from sparx_nas.data import DataSet, open_data
+from sparx_nas.kernels import in_use, warm
+from sparx_nas.models import build
+from sparx_nas.trial.device import device_name, resolve_device
+from sparx_nas.trial.score import evaluate, latency_ms
+from sparx_nas.trial.training import Recipe, Training
+from sparx_nas.trial.values import Fidelity, name_of
+
+Job = dict[str, Any]
+"""A trial as JSON values: number, label, architecture, fidelity, recipe, data, device, threads,
+target, wants_latency. It travels as text, for Ray Tune takes nested values apart."""
+
+
+class SparxTrial(tune.Trainable):  # type: ignore[misc]
+    """One candidate after another; a step is an epoch.
+
+    A training that fails ends with a result that says so, and the worker goes on to the next.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the first candidate."""
+        self.mailbox = ray.get_actor(config["mailbox"])
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another candidate in the same process."""
+        self.job: Job = json.loads(new_config["job"])
+        self.training: Training | None = None
+        self.seconds = 0.0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; the last one also measures, and hands over the weights."""
+        start = time.perf_counter()
+        try:
+            result = self._epoch()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            return {"done": True, "error": reason, "traceback": traceback.format_exc()}
+        self.seconds += time.perf_counter() - start
+        return result | {"seconds": self.seconds, "error": ""}
+
+    def _epoch(self) -> dict[str, Any]:
+        """Run the next epoch of the job."""
+        name_process(self.job["number"], self.job["label"])
+        if self.training is None:
+            self.training = _start(self.job)
+        epoch = self.training.run_epoch()
+        done = epoch.epoch == self.training.fidelity.epochs
+        result: dict[str, Any] = {"epoch": json.dumps(asdict(epoch)), "done": done}
+        if done:
+            result["device"] = device_name(self.training.device)
+            if self.job["wants_latency"]:
+                result["latency_ms"] = _latency(self.job, self.training.device)
+            ray.get(self.mailbox.put.remote(self.job["number"], _weights(self.training.model)))
+        return result
+
+    def cleanup(self) -> None:
+        """Let go of the network."""
+        self.training = None
+
+
+def look_at_data(data: Job, device: str) -> dict[str, Any]:
+    """Open the data where the trials will and describe them, with device and kernels."""
+    opened, where = _open(**data), resolve_device(device)
+    if where.type == "cuda":
+        # Kernels are compiled once, before workers ask for the same ones at the same time.
+        warm(where)
+    kernels = in_use(where.type)
+    return {"data": opened.describe(), "device": device_name(where), "kernels": kernels}
+
+
+@ray.remote
+def score_on_test(job: Job, weights: bytes) -> tuple[int, int]:
+    """Return (correct, images) of a trained candidate on the test split."""
+    name_process(job["number"], f"test {job['label']}")
+    device = resolve_device(job["device"])
+    torch.set_num_threads(job["threads"])
+    data = _open(**job["data"], with_test=True)
+    training = _start(job)
+    training.model.load_state_dict(load(weights))
+    score = evaluate(training.model, data, "test", batch_size=256, device=device)
+    return score.correct, score.images
+
+
+def name_process(number: int, label: str) -> None:
+    """Show trial and wiring in ps, top and the Ray dashboard."""
+    # Ray keeps the title itself, so only its own function changes what is seen.
+    ray._raylet.setproctitle(f"sparx_nas {name_of(number)}: {label}")
+
+
+@lru_cache(maxsize=2)
+def _open_cached(key: tuple[tuple[str, Any], ...]) -> DataSet:
+    """Open data once a process."""
+    return open_data(**dict(key))
+
+
+def _open(**data: Any) -> DataSet:
+    """Open data by JSON values; `data_dir` is a path or None."""
+    folder = data.pop("data_dir")
+    key = {**data, "data_dir": Path(folder) if folder else None}
+    return _open_cached(tuple(sorted(key.items())))
+
+
+def _start(job: Job) -> Training:
+    """Build the training of a job."""
+    torch.set_num_threads(job["threads"])
+    return Training(
+        Architecture.from_dict(job["architecture"]),
+        _open(**job["data"]),
+        fidelity=Fidelity(**job["fidelity"]),
+        recipe=Recipe(**job["recipe"]),
+        device=resolve_device(job["device"]),
+    )
+
+
+def _latency(job: Job, device: torch.device) -> float:
+    """Measure the target network of a job."""
+    target = job["target"]
+    side, chans = target["image_size"], target["in_chans"]
+    model = build(
+        Architecture.from_dict(job["architecture"]), target["num_classes"], in_chans=chans
+    )
+    return latency_ms(model, (chans, side, side), device)
+
+
+def _weights(model: torch.nn.Module) -> bytes:
+    """Return a network's state as safetensors bytes."""
+    state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    return bytes(save(state))

@@ -1,0 +1,215 @@
+"""What `--explain` and `--dry-run` print; none of it writes anything."""
+
+import os
+import shutil
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from sparx_nas.cost import CostEstimate, estimate
+from sparx_nas.ground.errors import RunError, SparxError
+from sparx_nas.ground.quantities import duration, si
+from sparx_nas.search.asked.settings import Settings, written
+from sparx_nas.search.telling.wording import WIDTH
+from sparx_nas.space import SearchSpace
+from sparx_nas.space.explain import explain, render
+
+if TYPE_CHECKING:
+    from sparx_nas.data import Found
+    from sparx_nas.search.asked.places import Slots
+
+LABEL = 11
+"""Columns of the labels of a dry run."""
+
+BACKWARD = 2
+"""MACs of the backward pass over those of the forward pass."""
+
+
+def space_text(space: SearchSpace) -> str:
+    """Explain a space: its size, its costs, where the published designs lie, drawings."""
+    return render(explain(space))
+
+
+def dry_run_text(
+    settings: Settings, space: SearchSpace, resume: Path | None
+) -> tuple[str, list[SparxError]]:
+    """Say what a search would do and take, and return what would stop it.
+
+    Opens no data and starts no Ray; takes some seconds to load torch and time training steps.
+    """
+    problems: list[SparxError] = []
+    path = resume or Path(settings.output) / settings.name
+    if resume is None:
+        problems += _place_problems(path)
+    lines = ["Dry run: nothing is written.", "", *_labelled("run", _run_words(path, resume))]
+    lines += _labelled("space", _space_words(space))
+    found = _found(settings, problems)
+    places = _places(settings, problems)
+    lines += _labelled("data", _data_words(found))
+    lines += _labelled("device", _device_words(settings, places))
+    costs = {name: _proxy_cost(settings, space, name, found) for name in space.baselines}
+    lines += _trial_lines(settings, costs, found)
+    lines += _labelled("time", _time_words(settings, space, found, places))
+    lines += _labelled("disk", _disk_words(settings, path, next(iter(costs.values()))))
+    dumped = yaml.safe_dump(written(settings), sort_keys=False, default_flow_style=None)
+    return "\n".join([*lines, "", "options", textwrap.indent(dumped, "  ")]), problems
+
+
+def _labelled(label: str, words: str, width: int = LABEL) -> list[str]:
+    """Write words beside a label, wrapped."""
+    wrapped = textwrap.wrap(words, WIDTH - width, break_long_words=False, break_on_hyphens=False)
+    return [f"{label if i == 0 else '':<{width}}{line}" for i, line in enumerate(wrapped)]
+
+
+def _run_words(path: Path, resume: Path | None) -> str:
+    """Say where the run would be."""
+    if resume:
+        return f"goes on with {path}"
+    return f"{path}" + (" exists already: --resume or another --experiment" * path.exists())
+
+
+def _place_problems(path: Path) -> list[SparxError]:
+    """Say what keeps a run from being made there."""
+    if path.exists():
+        hint = f"--resume {path} goes on with it; --experiment gives another name"
+        return [RunError(f"{path} exists; a run is never overwritten", hint=hint)]
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return []
+    return [RunError(f"cannot make {path}: {place} is not writable", hint="--output names another")]
+
+
+def _space_words(space: SearchSpace) -> str:
+    """Say how large the space is."""
+    distinct, exact = space.distinct()
+    return (
+        f"{space.name} ({space.fingerprint}): {distinct:,} distinct architectures"
+        f"{'' if exact else ' at most'} of {space.genotypes():,} combinations of "
+        f"{len(space.genes)} genes"
+    )
+
+
+def _found(settings: Settings, problems: list[SparxError]) -> "Found | None":
+    """Look for the data, here; on a cluster they are where its workers are."""
+    from sparx_nas.data import find_data
+
+    if settings.address:
+        return None
+    try:
+        return find_data(settings.data, Path(settings.data_dir) if settings.data_dir else None)
+    except SparxError as problem:
+        problems.append(problem)
+        return None
+
+
+def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
+    """Share out this machine as a search would."""
+    import torch
+
+    from sparx_nas.search.asked.places import Cluster, slots
+
+    if settings.address:
+        return None
+    here = Cluster(_cpus(), torch.cuda.device_count(), "", False)
+    try:
+        return slots(settings, here)
+    except SparxError as problem:
+        problems.append(problem)
+        return None
+
+
+def _cpus() -> int:
+    """Count the processors this process may use."""
+    import psutil
+
+    return len(psutil.Process().cpu_affinity() or [0])
+
+
+def _data_words(found: "Found | None") -> str:
+    """Say which data were found."""
+    if found is None:
+        return "not found here"
+    counted = ", ".join(f"{count:,} {part}" for part, count in found.images.items())
+    return f"{found.name}, {found.place}" + (f": {counted}" if counted else "")
+
+
+def _device_words(settings: Settings, places: "Slots | None") -> str:
+    """Say what trials would run on."""
+    if settings.address:
+        return f"that of the Ray cluster at {settings.address}, which was not asked"
+    if places is None:
+        return "not as asked for"
+    gpus = f" and {places.gpus:g} GPU" if places.gpus else ""
+    threads = f"{places.threads} thread{'s' if places.threads != 1 else ''}"
+    return f"{places.device}: {places.concurrency} trials at a time, {threads}{gpus} each"
+
+
+def _proxy_cost(
+    settings: Settings, space: SearchSpace, name: str, found: "Found | None"
+) -> CostEstimate:
+    """Count a baseline as it would be trained."""
+    return estimate(
+        space.baselines[name],
+        settings.image_size,
+        (found and found.in_chans) or space.target["in_chans"],
+        (found and found.num_classes) or space.target["num_classes"],
+        settings.width,
+        settings.stem_stride,
+    )
+
+
+def _trial_lines(
+    settings: Settings, costs: dict[str, CostEstimate], found: "Found | None"
+) -> list[str]:
+    """Say what training each baseline takes."""
+    images = _split_sizes(found)
+    lines = []
+    for i, (name, cost) in enumerate(costs.items()):
+        words = f"{name}: {si(cost.macs)} MACs an image, {si(cost.params)} params as trained"
+        if images:
+            total = cost.macs * (1 + BACKWARD) * images[0] * settings.epochs
+            words += f", {si(total)} MACs a trial"
+        lines += _labelled("a trial" if i == 0 else "", words)
+    return lines
+
+
+def _split_sizes(found: "Found | None") -> tuple[int, int] | None:
+    """Return about how many images train and how many validate; None where nobody counted."""
+    images = dict(found.images) if found else {}
+    if "all" in images:
+        return round(0.6 * images["all"]), round(0.2 * images["all"])
+    if "train" not in images:
+        return None
+    if "val" in images and "test" in images:
+        return images["train"], images["val"]
+    return round(0.8 * images["train"]), round(0.2 * images["train"])
+
+
+def _time_words(
+    settings: Settings, space: SearchSpace, found: "Found | None", places: "Slots | None"
+) -> str:
+    """Estimate the time from training steps of the published design, timed now."""
+    sizes = _split_sizes(found)
+    if found is None or places is None or sizes is None:
+        return "unknown: it takes data and device to tell"
+    from sparx_nas.search.telling.pace import images_per_s
+
+    rate = images_per_s(settings, space, found, places)
+    per_trial = settings.epochs * (sizes[0] + sizes[1] / (1 + BACKWARD)) / rate
+    trials = settings.trials + len(space.baselines)
+    whole = per_trial * trials / places.concurrency
+    return (
+        f"about {duration(whole)} for {settings.trials} trials and {len(space.baselines)} "
+        f"baselines, {duration(per_trial)} each (sparx trains {rate:.0f} images/s, timed just "
+        "now, one trial alone); Ray's start is not counted"
+    )
+
+
+def _disk_words(settings: Settings, path: Path, cost: CostEstimate) -> str:
+    """Say what is free and what the weights take."""
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    free = si(shutil.disk_usage(place).free, "B")
+    kept = {"all": settings.trials, "front": settings.trials, "none": 1}[settings.keep_weights]
+    return f"{free} free in {place}; weights at most {si(kept * cost.weight_bytes, 'B')}"

@@ -1,0 +1,121 @@
+"""One short training of a candidate, epoch by epoch, decided by its seed."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from timm.loss import LabelSmoothingCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+
+from sparx_nas.architecture import Architecture
+from sparx_nas.data import DataSet
+from sparx_nas.models import build
+from sparx_nas.trial.score import channels_last, evaluate, half_precision
+from sparx_nas.trial.values import Epoch, Fidelity
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a candidate is trained: AdamW, warm-up, cosine, label smoothing.
+
+    `lr` is the peak for the batch size in use; `warmup` the share of steps that lead up to it,
+    `final_lr` the share of the peak that the cosine ends at, `clip` the norm of the gradient.
+    """
+
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.2
+    final_lr: float = 0.01
+    smoothing: float = 0.1
+    clip: float = 5.0
+    drop_path: float = 0.0
+
+
+class Training:
+    """A candidate in training on a device; the same arguments give the same numbers.
+
+    On a CPU that holds for one number of threads.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        data: DataSet,
+        *,
+        fidelity: Fidelity,
+        recipe: Recipe,
+        device: torch.device,
+    ) -> None:
+        self.data, self.fidelity, self.recipe, self.device = data, fidelity, recipe, device
+        torch.manual_seed(fidelity.seed)
+        model = build(
+            architecture,
+            data.num_classes,
+            in_chans=data.in_chans,
+            width=fidelity.width,
+            stem_stride=fidelity.stem_stride,
+            drop_path=recipe.drop_path,
+        )
+        self.model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = LabelSmoothingCrossEntropy(recipe.smoothing)
+        self.optimizer = create_optimizer_v2(
+            self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+        per_epoch = data.batch_count("train", fidelity.batch_size, train=True)
+        steps = fidelity.epochs * per_epoch
+        warmup = round(recipe.warmup * steps)
+        self.schedule = CosineLRScheduler(
+            self.optimizer,
+            t_initial=steps,
+            lr_min=recipe.lr * recipe.final_lr,
+            warmup_t=warmup,
+            warmup_lr_init=recipe.lr / max(warmup, 1),
+            warmup_prefix=False,
+            t_in_epochs=False,
+        )
+        self.step, self.epoch = 0, 0
+
+    def run_epoch(self) -> Epoch:
+        """Train one epoch, then score the validation split.
+
+        Raises: FloatingPointError if the loss is no longer a number.
+        """
+        start, self.epoch = time.perf_counter(), self.epoch + 1
+        self.model.train()
+        total, images = torch.zeros((), device=self.device), 0
+        for x, labels in self.data.batches(
+            "train",
+            self.fidelity.batch_size,
+            seed=self.fidelity.seed,
+            epoch=self.epoch,
+            train=True,
+            device=self.device,
+        ):
+            self.schedule.step_update(self.step)
+            with half_precision(self.device):
+                loss = self.loss(self.model(channels_last(x)).float(), labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+            self.optimizer.step()
+            self.step += 1
+            total, images = total + loss.detach() * len(labels), images + len(labels)
+        train_loss = float(total) / images
+        seconds = time.perf_counter() - start
+        if not math.isfinite(train_loss):
+            raise FloatingPointError(f"the training loss became {train_loss} in epoch {self.epoch}")
+        score = evaluate(
+            self.model, self.data, "val", batch_size=EVALUATION_BATCH, device=self.device
+        )
+        return Epoch(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            val_loss=score.loss,
+            top1=score.top1,
+            seconds=time.perf_counter() - start,
+            images_per_s=images / seconds,
+        )
