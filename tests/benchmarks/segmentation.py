@@ -17,10 +17,9 @@ from timing import report
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import digit_scenes as scenes  # tests/, on the path since the line above
-
 import sparx_nas
 from sparx_nas.models import DenseBackbone
+from support import digit_scenes as scenes  # tests/, on the path since the line above
 
 WIDTHS, NECK = (16, 32, 48, 64), 32
 SIDE, BATCH, LR, TESTED = 64, 16, 1e-2, 200
