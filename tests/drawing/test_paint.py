@@ -6,6 +6,7 @@ import pytest
 from sparx_nas import patterns
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.cost import to_networkx
 from sparx_nas.drawing.paint import AGES, IMPORTANCE_BINS, Paint, legend_items
 from sparx_nas.drawing.theme import WIRING_CSS
 from sparx_nas.drawing.wiring import wiring_svg
@@ -96,7 +97,7 @@ def test_importance_of_nothing_is_drawn(shares: dict[tuple[str, str], float]):
 @pytest.mark.parametrize("width", ["channels", "macs"])
 def test_width_grows_with_the_root_of_the_measure_in_whole_px(width: str):
     value = architecture(viewer_runs.PUBLISHED)
-    network = value.to_networkx()
+    network = to_networkx(value)
     most = max(node[width] for _, node in network.nodes(data=True))
     for pair, look in looks(wiring_svg(value, paint=Paint(width=width)), "sx-w").items():
         measure = network.nodes[pair[0] if width == "channels" else pair[1]][width]
