@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sparx_nas.architecture.graph import measures as measures
     from sparx_nas.cost import CostEstimate as CostEstimate
     from sparx_nas.cost import estimate as estimate
+    from sparx_nas.cost import to_networkx as to_networkx
     from sparx_nas.ground.errors import SparxError as SparxError
     from sparx_nas.models import build as build
     from sparx_nas.run_store import load_run as load_run
@@ -35,6 +36,7 @@ _HOMES = {
     "load_space": "space",
     "measures": "architecture.graph",
     "patterns": "architecture.patterns",
+    "to_networkx": "cost",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
