@@ -1,14 +1,17 @@
 """The house rules that a tool can hold: style, types, import rows, sizes."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+HOUSE = ROOT / "tests"
 PACKAGE = sorted((ROOT / "sparx_nas").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 FILE_LINES, FUNCTION_LINES = 300, 40
@@ -80,6 +83,76 @@ def test_what_describes_loads_nothing_heavy(code: str) -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def names_in_ls() -> list[str]:
+    """List what git keeps directly below the package, as `ls` shows it in a fresh clone."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "sparx_nas"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return sorted({line.split("/")[1] for line in tracked})
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_by(path: Path, known: set[str]) -> set[str]:
+    """List the modules that a file imports anywhere in it, for its types as well."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= whole & known or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of names of which each leads to every other."""
+    graph = networkx.DiGraph((a, b) for a, to in arrows.items() for b in to if a != b)
+    return [found for found in networkx.strongly_connected_components(graph) if len(found) > 1]
+
+
+def test_ls_is_a_table_of_contents() -> None:
+    assert len(names_in_ls()) <= 20
+
+
+def test_no_modules_and_no_rooms_import_each_other() -> None:
+    files = {module_of(path): path for path in PACKAGE}
+    arrows = {name: imported_by(path, set(files)) for name, path in files.items()}
+    assert circles(arrows) == []
+    rooms: dict[str, set[str]] = {}
+    for name, targets in arrows.items():
+        # The rooms of a search are rooms as well.
+        depth = 3 if name.startswith("sparx_nas.search.") else 2
+        room = ".".join(name.split(".")[:depth])
+        for target in targets:
+            depth = 3 if target.startswith("sparx_nas.search.") else 2
+            rooms.setdefault(room, set()).add(".".join(target.split(".")[:depth]))
+    assert circles(rooms) == []
+
+
+def test_no_parts_of_the_page_import_each_other() -> None:
+    page = ROOT / "sparx_nas" / "viewer" / "server" / "page"
+    arrows = {
+        file.name: set(re.findall(r'from "\./([\w-]+\.js)"', file.read_text()))
+        for file in page.glob("*.js")
+    }
+    assert set().union(*arrows.values()) <= set(arrows)
+    assert len(arrows) > 10
+    assert circles(arrows) == []
+
+
+def test_every_room_says_what_it_is_and_has_its_tests_in_a_room_of_its_name() -> None:
+    rooms = {p.parent for p in PACKAGE if p.name == "__init__.py"}
+    assert all(ast.get_docstring(ast.parse((r / "__init__.py").read_text())) for r in rooms)
+    names = {room.name for room in rooms if room.parent.name == "sparx_nas"}
+    tested = {p.parent.name for p in TESTS if p.name.startswith("test_") and p.parent != HOUSE}
+    assert tested == names
 
 
 def test_every_package_is_in_the_wheel() -> None:

@@ -1,7 +1,7 @@
 // Validation accuracy over epochs.
 
 import { get, runPath } from "./api.js";
-import { attempt } from "./main.js";
+import { attempt } from "./notice.js";
 import { css, escaped, layout, put } from "./plot.js";
 import { state } from "./state.js";
 import { trialName } from "./trials.js";

@@ -1,7 +1,7 @@
 // What is known of the selected trial, and the panes below.
 
 import { get, postForText, runPath } from "./api.js";
-import { attempt } from "./main.js";
+import { attempt } from "./notice.js";
 import { set, state, subscribe } from "./state.js";
 import { role, si, trialName } from "./trials.js";
 import { drawingOf, parsedSvg } from "./wiring.js";

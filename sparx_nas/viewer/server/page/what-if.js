@@ -1,7 +1,8 @@
 // Changing a wiring: every change is asked of the server, which knows the exact cost.
 
 import { boot, get, post, runPath } from "./api.js";
-import { attempt, notice, poll } from "./main.js";
+import { poll } from "./live.js";
+import { attempt, notice } from "./notice.js";
 import { set, state, subscribe, unspelled } from "./state.js";
 import { si, trialName } from "./trials.js";
 

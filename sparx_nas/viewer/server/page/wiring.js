@@ -1,7 +1,7 @@
 // The drawing of a wiring: fetched as SVG, then walked, isolated and edited here.
 
 import { boot, post, runPath } from "./api.js";
-import { attempt } from "./main.js";
+import { attempt } from "./notice.js";
 import { set, state, subscribe } from "./state.js";
 import { trialName } from "./trials.js";
 import { change } from "./what-if.js";
