@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sparx_nas.search.telling.live import header, make_view, summary_lines
+from sparx_nas.search.telling.live import header, make_view
 from sparx_nas.search.telling.live_rich import RichView
+from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.search.telling.wording import sparkline, what_it_is
 from sparx_nas.trial.values import OBJECTIVES as KNOWN
 from sparx_nas.trial.values import Epoch, Objective
@@ -27,7 +28,7 @@ def assert_fits(text: str) -> None:
 def test_plain_writes_a_line_for_each_ended_trial(objectives, capsys):
     trials = ended(objectives=objectives)
     asked = settings(objectives=objectives, constraints={"params": 32_000_000})
-    view = make_view("auto", settings=asked, path=PATH, dashboard_lines=["Ray at 127.0.0.1"])
+    view = make_view(asked, PATH, ["Ray at 127.0.0.1"])
     before = capsys.readouterr().out
     assert "params <= 32.0 M" in before
     assert "Ray at 127.0.0.1" in before
@@ -47,7 +48,7 @@ def test_plain_writes_a_line_for_each_ended_trial(objectives, capsys):
 
 def test_plain_leaves_the_eta_out_at_the_end(capsys):
     trials = ended()
-    view = make_view("plain", settings=settings(), path=PATH, dashboard_lines=[])
+    view = make_view(settings(format="plain"), PATH, [])
     view.finished(trials[3], progress(trials, asked=12, eta_s=0.0))
     assert "ETA" not in capsys.readouterr().out
 
@@ -88,7 +89,7 @@ def test_rich_shows_a_search_without_a_trial_or_an_epoch():
 
 def test_json_is_one_object_a_line_and_messages_go_to_stderr(capsys):
     trials = ended()
-    view = make_view("json", settings=settings(), path=PATH, dashboard_lines=["Ray"])
+    view = make_view(settings(format="json"), PATH, ["Ray"])
     view.message("a word")
     for _ in range(2):
         view.update(progress(trials))
@@ -111,7 +112,7 @@ def test_json_tells_of_every_epoch_once(capsys):
         Epoch(epoch=i, train_loss=1.0, val_loss=1.0, top1=i / 10, seconds=1.0, images_per_s=9.0)
         for i in range(1, 5)
     )
-    view = make_view("json", settings=settings(), path=PATH, dashboard_lines=[])
+    view = make_view(settings(format="json"), PATH, [])
     view.update(progress(ended()))
     view.finished(trial(92, epochs=epochs), progress(ended()))
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -165,6 +166,6 @@ def test_sparklines_rise_with_their_values():
 
 
 def test_a_complete_trial_that_broke_a_limit_keeps_its_values(capsys):
-    view = make_view("plain", settings=settings(), path=PATH, dashboard_lines=[])
+    view = make_view(settings(format="plain"), PATH, [])
     view.finished(trial(2, feasible=False, violations=("params 33 M > 32 M",)), progress(ended()))
     assert "dense" in capsys.readouterr().out

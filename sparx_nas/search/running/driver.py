@@ -3,9 +3,9 @@
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,77 +14,22 @@ import optuna
 import ray
 
 from sparx_nas import run_store
-from sparx_nas.architecture import Architecture
-from sparx_nas.command.stopping import Stop, listening
-from sparx_nas.cost import estimate
-from sparx_nas.data import find_data
-from sparx_nas.ground.errors import FailureLimitError
-from sparx_nas.search.asked.places import Cluster, Slots, slots
-from sparx_nas.search.asked.settings import Settings, to_config
-from sparx_nas.search.booking.ledger import Ledger, label, tell
+from sparx_nas.ground.errors import FailureLimitError, RunError
+from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.booking.ledger import Ledger, tell
 from sparx_nas.search.booking.metrics import Metrics
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
 from sparx_nas.search.proposing.sampler import make_sampler
 from sparx_nas.search.running import worker
-from sparx_nas.search.running.cluster import cluster, dashboard_lines
 from sparx_nas.search.running.mailbox import Mailbox
-from sparx_nas.search.running.preparing import (
-    check_new,
-    data_request,
-    fidelity_of,
-    look_at_data,
-    nothing_left,
-    same_data,
-)
+from sparx_nas.search.running.preparing import LOG, Search, prepared
 from sparx_nas.search.running.searcher import StudySearcher
 from sparx_nas.search.running.tuning import run_trials
-from sparx_nas.search.telling.live import make_view, summary_lines
+from sparx_nas.search.telling.live import make_view
 from sparx_nas.search.telling.progress import View
+from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.space import SearchSpace
-from sparx_nas.trial.values import Fidelity, Run
-
-LOG = logging.getLogger("sparx_nas")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What every part of a running search needs."""
-
-    settings: Settings
-    space: SearchSpace
-    path: Path
-    slots: Slots
-    data: Mapping[str, Any]
-    fidelity: Fidelity
-
-    def job(self, proposal: Proposal) -> worker.Job:
-        """Return a proposal as the JSON values a worker trains."""
-        s = self.settings
-        return {
-            "number": proposal.number,
-            "label": label(proposal),
-            "architecture": proposal.architecture.to_dict(),
-            "fidelity": self.fidelity.to_dict(),
-            "recipe": {"lr": s.lr, "drop_path": s.drop_path},
-            "data": data_request(s),
-            "device": self.slots.device,
-            "threads": self.slots.threads,
-            "target": dict(self.space.target),
-            "wants_latency": any(o.name == "latency_ms" for o in s.objectives),
-        }
-
-    def proxy_cost(self, architecture: Architecture) -> dict[str, Any]:
-        """Count a candidate as it is trained."""
-        f = self.fidelity
-        cost = estimate(
-            architecture,
-            f.image_size,
-            self.data["in_chans"],
-            self.data["num_classes"],
-            f.width,
-            f.stem_stride,
-        )
-        return cost.to_dict()
+from sparx_nas.trial.values import Run
 
 
 def run_search(settings: Settings, space: SearchSpace, *, resume: Path | None) -> int:
@@ -92,69 +37,59 @@ def run_search(settings: Settings, space: SearchSpace, *, resume: Path | None) -
 
     Raises: SparxError for anything the user can mend; its `exit_code` says what kind.
     """
-    path = resume or Path(settings.output) / settings.name
-    if resume is None:
-        check_new(path)
-    else:
-        settings = replace(settings, output=str(path.parent))
-        if nothing_left(path, settings):
-            return 0
-    if not settings.address:
-        folder = Path(settings.data_dir) if settings.data_dir else None
-        found = find_data(settings.data, folder).data_dir
-        settings = replace(settings, data_dir=str(found) if found else None)
-    # Ray has handlers of signals of its own; ours come after.
+    if resume and _nothing_left(resume, settings):
+        return 0
     with (
-        cluster(address=settings.address, dashboard=settings.dashboard) as ray_cluster,
-        listening() as stop,
+        prepared(settings, space, resume) as search,
+        _logging_to(search.path / "search.log"),
     ):
-        return _run(settings, space, path, resume is not None, ray_cluster, stop)
-
-
-def _run(
-    settings: Settings,
-    space: SearchSpace,
-    path: Path,
-    resumed: bool,
-    ray_cluster: Cluster,
-    stop: Stop,
-) -> int:
-    """Search on a cluster that is up."""
-    places = slots(settings, ray_cluster)
-    seen = look_at_data(settings, places)
-    search = Search(
-        settings, space, path, places, seen["data"], fidelity_of(settings, seen["data"])
-    )
-    config = to_config(settings, space)
-    if resumed:
-        same_data(path, seen["data"])
-        run_store.write_config(path, config)
-    else:
-        env = run_store.environment(seen["data"], seen["device"])
-        run_store.create_folder(path, config=config, space_text=space.source_text, env=env)
-    run_store.write_status(path, state="running", asked=settings.trials)
-    with _logging_to(path / "search.log"):
-        LOG.info("search %s on %s: %s", "resumed" if resumed else "begun", seen["device"], places)
-        LOG.info("trials run on %s", seen["kernels"])
+        begun = "resumed" if resume else "begun"
+        LOG.info("search %s on %s: %s", begun, search.device, search.slots)
+        LOG.info("trials run on %s", search.kernels)
         study = _study(search)
-        view = make_view(
-            settings.format,
-            settings=settings,
-            path=path,
-            dashboard_lines=dashboard_lines(ray_cluster),
-        )
+        view = make_view(search.settings, search.path, search.dashboard)
         try:
-            run, state = _search(search, study, view, stop)
+            run, state = _search(search, study, view)
         finally:
             view.close()
-    return _close(run, state, path, view, stop)
+        return _close(run, state, search, view)
 
 
-def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tuple[Run, str]:
+def _nothing_left(path: Path, settings: Settings) -> bool:
+    """Tell whether a run has all that is asked for, and say so; a running one is refused.
+
+    Raises: RunError if another process drives the run, or it cannot be read.
+    """
+    if run_store.is_alive(path):
+        raise RunError(f"{path} is being run by another process", hint="wait for it, or stop it")
+    storage = settings.storage or run_store.default_storage(path)
+    if not run_store.has_study(run_store.study_name(path), storage):
+        return False
+    run = run_store.load_run(path)
+    own = [t for t in run.trials if t.state == "complete" and not t.baseline and not t.guest]
+    if run.status.get("state") != "finished" or len(own) < settings.trials:
+        return False
+    if run_store.waiting(path):
+        return False
+    view = make_view(replace(settings, format="plain"), path, ())
+    nothing = "Nothing is left to train; --trials N asks more."
+    for line in (*summary_lines(run, path), "", nothing):
+        view.message(line)
+    view.close()
+    return True
+
+
+def _search(search: Search, study: optuna.Study, view: View) -> tuple[Run, str]:
     """Train what is missing, score the front, write everything; return the run and its state."""
-    s, name = search.settings, f"sparx-{uuid.uuid4().hex[:8]}"
+    s, stop, name = search.settings, search.stop, f"sparx-{uuid.uuid4().hex[:8]}"
     mailbox: Any = ray.remote(Mailbox).options(name=name, num_cpus=0).remote()
-    proposals = _proposals(search, study)
+    proposals = Proposals(
+        study,
+        search.space,
+        limits=s.constraints,
+        fidelity=search.fidelity,
+        open_guests=partial(_open_guests, search),
+    )
     ledger = Ledger(
         path=search.path,
         study=study,
@@ -163,7 +98,7 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
         metrics=Metrics(s.name),
         concurrency=search.slots.concurrency,
         baselines=tuple(search.space.baselines),
-        target_cost=lambda architecture: search.space.cost(architecture).to_dict(),
+        target_cost=search.target_cost,
         proxy_cost=search.proxy_cost,
         take_weights=lambda number: ray.get(mailbox.take.remote(number)),
         guests=lambda: proposals.guests,
@@ -172,12 +107,7 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
     ledger.reload()
     deadline = time.monotonic() + s.time_budget_s if s.time_budget_s else float("inf")
     searcher = StudySearcher(
-        proposals,
-        ledger,
-        make_job=search.job,
-        mailbox=name,
-        deadline=deadline,
-        stop=stop,
+        proposals, ledger, make_job=search.job, mailbox=name, deadline=deadline, stop=stop
     )
     try:
         run_trials(searcher, search.slots, search.path / "ray")
@@ -190,17 +120,6 @@ def _search(search: Search, study: optuna.Study, view: View, stop: Stop) -> tupl
     if not stop.asked:
         _score_front(search, ledger)
     return ledger.write(state), state
-
-
-def _proposals(search: Search, study: optuna.Study) -> Proposals:
-    """Return what decides which candidate is next."""
-    return Proposals(
-        study,
-        search.space,
-        limits=search.settings.constraints,
-        fidelity=search.fidelity,
-        open_guests=partial(_open_guests, search),
-    )
 
 
 def _take_up(search: Search, study: optuna.Study, proposals: Proposals) -> None:
@@ -245,11 +164,12 @@ def _score_front(search: Search, ledger: Ledger) -> None:
         run_store.log_test(curves, number, correct=correct, images=images)
 
 
-def _close(run: Run, state: str, path: Path, view: View, stop: Stop) -> int:
+def _close(run: Run, state: str, search: Search, view: View) -> int:
     """Print how it ended and return the exit code.
 
     Raises: FailureLimitError if the search gave up.
     """
+    path, stop = search.path, search.stop
     for line in summary_lines(run, path):
         view.message(line)
     if left := len(run_store.waiting(path)):

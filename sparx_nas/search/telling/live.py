@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TextIO
 
 from sparx_nas.ground.quantities import duration
-from sparx_nas.search.asked.options import Format
 from sparx_nas.search.asked.settings import Settings
 from sparx_nas.search.telling.live_json import JsonView
 from sparx_nas.search.telling.live_rich import RichView
 from sparx_nas.search.telling.progress import Progress, View
-from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.search.telling.wording import (
     BEST,
     SHORT,
@@ -25,8 +23,6 @@ from sparx_nas.search.telling.wording import (
     what_it_is,
 )
 from sparx_nas.trial.values import TrialRecord
-
-__all__ = ["PlainView", "make_view", "summary_lines"]
 
 
 class PlainView:
@@ -56,17 +52,15 @@ class PlainView:
         self.out.flush()
 
 
-def make_view(
-    format: Format, *, settings: Settings, path: Path, dashboard_lines: Sequence[str]
-) -> View:
-    """Open a view on standard output; "auto" is rich on a terminal and plain elsewhere.
+def make_view(settings: Settings, path: Path, dashboard_lines: Sequence[str]) -> View:
+    """Open the view that is asked for on standard output; "auto" is rich on a terminal, else plain.
 
     `path` is the run's folder, `dashboard_lines` what opens the dashboards. The JSON view writes
     its messages to standard error.
     """
-    if format == "json":
+    if settings.format == "json":
         return JsonView(settings, path, dashboard_lines, sys.stdout, sys.stderr)
-    if format == "rich" or (format == "auto" and sys.stdout.isatty()):
+    if settings.format == "rich" or (settings.format == "auto" and sys.stdout.isatty()):
         return RichView(settings, path, dashboard_lines, header(settings, path))
     return PlainView(settings, path, dashboard_lines, sys.stdout)
 
