@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from sparx_nas.drawing.markup import Markup, tag, text
 from sparx_nas.ground.quantities import PREFIXES
-from sparx_nas.trial.values import OBJECTIVES, UNITS
-
-BYTES = "activation_bytes"
+from sparx_nas.trial.measures import BYTES, MEASURES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +76,10 @@ def tick_labels(name: str, ticks: Sequence[float]) -> list[str]:
 
 def axis_title(name: str, note: str = "") -> str:
     """Return the measure, whose it is, and which way is better."""
-    if name not in OBJECTIVES:
+    if name not in MEASURES:
         return name
-    better = "more is better" if OBJECTIVES[name] == "max" else "less is better"
-    what = "validation top-1" if name == "top1" else f"{UNITS[name]} of the target"
+    better = "more is better" if MEASURES[name].direction == "max" else "less is better"
+    what = "validation top-1" if name == "top1" else f"{MEASURES[name].words} of the target"
     return ", ".join(part for part in (what, note, better) if part)
 
 

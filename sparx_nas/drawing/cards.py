@@ -4,22 +4,16 @@ from collections.abc import Sequence
 
 from sparx_nas.architecture.graph import measures
 from sparx_nas.drawing import facts
-from sparx_nas.drawing.charts import value_words
 from sparx_nas.drawing.markup import Markup, join, tag, text
 from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.quantities import percent
+from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Run, TrialRecord
 
 WIDE_DEPTH = 14
 """A stage of more layers makes its card as wide as the page."""
 SHOWN = ("top1", "macs", "params")
-LABELS = {
-    "macs": "MACs",
-    "params": "Parameters",
-    "activation_bytes": "Activation memory",
-    "latency_ms": "Latency",
-}
 
 
 def drawn(run: Run) -> list[TrialRecord]:
@@ -117,9 +111,9 @@ def _numbers(run: Run, trial: TrialRecord) -> Markup:
         rows.append(("Test top-1", percent(trial.test_top1), bounds))
     values = {**trial.cost, **trial.objectives}
     names = ["macs", "params", *(o.name for o in run.objectives if o.name not in SHOWN)]
-    rows += [(LABELS.get(n, n), value_words(n, values[n]), "") for n in names if n in values]
+    rows += [(MEASURES[n].title, amount(n, values[n]), "") for n in names if n in values]
     if "macs" in trial.proxy_cost:
-        rows.append(("MACs as trained", value_words("macs", trial.proxy_cost["macs"]), ""))
+        rows.append(("MACs as trained", amount("macs", trial.proxy_cost["macs"]), ""))
     return tag(
         "dl",
         *(

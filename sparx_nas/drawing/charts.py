@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sparx_nas.drawing import facts
-from sparx_nas.drawing.axes import BYTES, Axis, Frame, axis, frame_svg
+from sparx_nas.drawing.axes import Axis, Frame, axis, frame_svg
 from sparx_nas.drawing.labels import Box, Wish, around, place_labels
 from sparx_nas.drawing.markup import Markup, join, tag, text
-from sparx_nas.ground.quantities import percent, si
+from sparx_nas.ground.quantities import percent
+from sparx_nas.trial.measures import amount
 from sparx_nas.trial.pareto import minimised, pareto_front
 from sparx_nas.trial.values import Objective, TrialRecord, mark_of
 
@@ -36,15 +37,6 @@ class Mark:
     words: str
 
 
-def value_words(name: str, value: float) -> str:
-    """Return a measure's value with its unit."""
-    if name == "top1":
-        return percent(value)
-    if name == "latency_ms":
-        return f"{value:.3g} ms"
-    return si(value, "B" if name == BYTES else "")
-
-
 def marks(
     trials: Sequence[TrialRecord], front: Collection[int], x: Objective, y: Objective
 ) -> list[Mark]:
@@ -63,7 +55,7 @@ def marks(
             continue
         kind = "infeasible" if infeasible else "front" if trial.number in front else "dominated"
         said = [facts.titled(trial) + (f", baseline {trial.baseline}" if trial.baseline else "")]
-        said += [f"{n}: {value_words(n, v)}" for n, v in trial.objectives.items()]
+        said += [f"{n}: {amount(n, v)}" for n, v in trial.objectives.items()]
         if infeasible:
             said += [*trial.violations, *(["not trained"] if height is None else [])]
         out.append(

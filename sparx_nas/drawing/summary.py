@@ -1,9 +1,9 @@
 """The first screen of the report: the outcome in plain words, and four or five numbers."""
 
 from sparx_nas.drawing import facts
-from sparx_nas.drawing.charts import value_words
 from sparx_nas.drawing.markup import Markup, tag, text, unbroken
 from sparx_nas.ground.quantities import percent
+from sparx_nas.trial.measures import amount
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Run, TrialRecord
 
@@ -53,7 +53,7 @@ def _design(run: Run, trial: TrialRecord) -> str:
     name = trial.name + (f" ({trial.baseline})" if trial.baseline else "")
     macs = trial.cost.get("macs")
     return f"{name}, {_accuracy(run, trial)}" + (
-        f" at {value_words('macs', macs)} MACs" if macs is not None else ""
+        f" at {amount('macs', macs)} MACs" if macs is not None else ""
     )
 
 

@@ -1,10 +1,10 @@
 """The table of all trials of a run."""
 
 from sparx_nas.architecture.graph import measures
-from sparx_nas.drawing.cards import LABELS, SHOWN, badges, card_id, drawn
-from sparx_nas.drawing.charts import value_words
+from sparx_nas.drawing.cards import SHOWN, badges, card_id, drawn
 from sparx_nas.drawing.markup import Markup, masked, tag, text
 from sparx_nas.ground.quantities import duration, percent
+from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.pareto import best_trial
 from sparx_nas.trial.values import Run, TrialRecord, name_of
 
@@ -15,7 +15,7 @@ def trial_table(run: Run) -> Markup:
     """Write every trial as a row, in the order of their numbers, guests last."""
     others = [o.name for o in run.objectives if o.name not in SHOWN]
     heads = ["Trial", "State", "Role", "Val top-1", "MACs", "Params"]
-    heads += [LABELS.get(name, name) for name in others]
+    heads += [MEASURES[name].title for name in others]
     heads += ["MACs as trained", "Density", "In-degree", "Span", "Ganglia", "Time"]
     numeric = len(heads)
     heads += ["Wiring", "Architecture", "Note"]
@@ -55,10 +55,10 @@ def _row(
     number = text(trial.name if trial.guest else trial.number)
     name = tag("a", number, href=f"#{card_id(trial)}") if linked else number
     numbers = [percent(trial.top1) if trial.top1 is not None else ""]
-    numbers += [value_words(n, values[n]) if n in values else "" for n in (*SHOWN[1:], *others)]
+    numbers += [amount(n, values[n]) if n in values else "" for n in (*SHOWN[1:], *others)]
     proxy = trial.proxy_cost.get("macs")
     numbers += [
-        value_words("macs", proxy) if proxy is not None else "",
+        amount("macs", proxy) if proxy is not None else "",
         f"{m.density:.2f}",
         f"{m.in_degree:.1f}",
         f"{m.span:.1f}",

@@ -21,7 +21,8 @@ from optuna.trial import TrialState as OptunaState
 from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.run_store.environment import masked
-from sparx_nas.trial.values import Direction, Fidelity, Objective
+from sparx_nas.trial.measures import Direction
+from sparx_nas.trial.values import Fidelity, Objective
 
 LOCK_WAIT_S = 60
 """How long a writer waits for a reader of a SQLite study, and the other way round."""

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.trial.measures import Direction
 
 TrialState = Literal[
     "complete", "running", "failed", "infeasible", "duplicate", "interrupted", "untrained"
 ]
 """What became of a trial; "untrained" is a design that is looked at without a search."""
-Direction = Literal["max", "min"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,25 +19,6 @@ class Objective:
 
     name: str
     direction: Direction
-
-
-OBJECTIVES: Mapping[str, Direction] = {
-    "top1": "max",
-    "macs": "min",
-    "params": "min",
-    "activation_bytes": "min",
-    "latency_ms": "min",
-}
-"""Every measure that can be an objective. `top1` is validation accuracy in [0, 1] at the trial's
-fidelity; the others belong to the target network at full width and target resolution."""
-
-UNITS: Mapping[str, str] = {
-    "top1": "val top-1",
-    "macs": "MACs",
-    "params": "parameters",
-    "activation_bytes": "activation bytes",
-    "latency_ms": "latency in ms",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

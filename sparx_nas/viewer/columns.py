@@ -11,8 +11,9 @@ from typing import Any
 from sparx_nas.architecture.graph import ConnectivityGraph, measures
 from sparx_nas.drawing import facts
 from sparx_nas.run_store import limits_of
+from sparx_nas.trial.measures import MEASURES
 from sparx_nas.trial.pareto import best_trial, published_trial
-from sparx_nas.trial.values import OBJECTIVES, UNITS, Run, TrialRecord
+from sparx_nas.trial.values import Run, TrialRecord
 
 COSTS = ("macs", "params", "activation_bytes")
 WIRING_MEASURES = ("density", "edges", "ganglia", "span", "in_degree")
@@ -83,10 +84,10 @@ def run_summary(run: Run) -> dict[str, Any]:
         "epochs": fidelity.epochs if fidelity else None,
         "seconds_a_trial": sorted(done)[len(done) // 2] if done else None,
         "objectives": [
-            {"name": o.name, "direction": o.direction, "words": UNITS[o.name]}
+            {"name": o.name, "direction": o.direction, "words": MEASURES[o.name].words}
             for o in run.objectives
         ],
-        "directions": dict(OBJECTIVES),
+        "directions": {name: m.direction for name, m in MEASURES.items()},
         "limits": limits_of(run),
         "running": [_progress(t) for t in run.trials if t.state == "running"],
     }

@@ -10,12 +10,12 @@ from sparx_nas.search.telling.live import header, make_view
 from sparx_nas.search.telling.live_rich import RichView
 from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.search.telling.wording import sparkline, what_it_is
-from sparx_nas.trial.values import OBJECTIVES as KNOWN
+from sparx_nas.trial.measures import MEASURES
 from sparx_nas.trial.values import Epoch, Objective
 from support.search_progress import OBJECTIVES, SPACE, ended, progress, run, settings, trial
 
 PATH = Path("runs/micro-1")
-ALL = tuple(Objective(name=name, direction=way) for name, way in KNOWN.items())
+ALL = tuple(Objective(name=name, direction=m.direction) for name, m in MEASURES.items())
 BOTH = pytest.mark.parametrize("objectives", [OBJECTIVES, ALL], ids=["two", "all"])
 
 

@@ -14,7 +14,8 @@ from sparx_nas.command.checks import Check
 from sparx_nas.ground.errors import OptionError
 from sparx_nas.search.asked import values
 from sparx_nas.search.asked.flags import SWITCHES, parse_flags
-from sparx_nas.trial.values import OBJECTIVES, Objective
+from sparx_nas.trial.measures import MEASURES
+from sparx_nas.trial.values import Objective
 
 SamplerChoice = Literal["auto", "tpe", "nsga2", "random"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
@@ -39,7 +40,7 @@ class Options:
     explain: bool = False
     config: Path | None = None
     objectives: tuple[Objective, ...] = tuple(
-        Objective(name=name, direction=OBJECTIVES[name]) for name in DEFAULT_OBJECTIVES
+        Objective(name=name, direction=MEASURES[name].direction) for name in DEFAULT_OBJECTIVES
     )
     constraint: Mapping[str, int] = field(default_factory=dict)
     trials: int = 24

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from sparx_nas.ground.errors import did_you_mean
-from sparx_nas.trial.values import OBJECTIVES, Direction, Objective
+from sparx_nas.trial.measures import MEASURES
+from sparx_nas.trial.values import Objective
 
 BYTE_KEYS = ("activation_bytes", "weight_bytes")
 CONSTRAINTS = ("params", "macs", *BYTE_KEYS, "published_flops")
@@ -36,16 +37,16 @@ def objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
     mistakes = []
     for word in words:
         name, _, said = word.partition(":")
-        direction: Direction | None = OBJECTIVES.get(name)
-        if direction is None:
-            known = ", ".join(OBJECTIVES)
-            mistakes.append(f"has {name!r}; known are {known}.{did_you_mean(name, OBJECTIVES)}")
-        elif said and said != direction:
-            mistakes.append(f"says {word!r}, but {name} has the direction {direction!r}.")
+        measure = MEASURES.get(name)
+        if measure is None:
+            known = ", ".join(MEASURES)
+            mistakes.append(f"has {name!r}; known are {known}.{did_you_mean(name, MEASURES)}")
+        elif said and said != measure.direction:
+            mistakes.append(f"says {word!r}, but {name} has the direction {measure.direction!r}.")
         elif name in [objective.name for objective in found]:
             mistakes.append(f"has {name!r} twice.")
         else:
-            found.append(Objective(name=name, direction=direction))
+            found.append(Objective(name=name, direction=measure.direction))
     if not mistakes and "top1" not in [objective.name for objective in found]:
         mistakes.append("leaves out top1, without which there is nothing to train for.")
     if mistakes:

@@ -12,9 +12,7 @@ from sparx_nas.search.telling.live_rich import RichView
 from sparx_nas.search.telling.progress import Progress, View
 from sparx_nas.search.telling.wording import (
     BEST,
-    SHORT,
     WIDTH,
-    amount,
     clipped,
     costs,
     eta,
@@ -22,6 +20,7 @@ from sparx_nas.search.telling.wording import (
     reason,
     what_it_is,
 )
+from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.values import TrialRecord
 
 
@@ -82,7 +81,7 @@ def header(settings: Settings, path: Path) -> list[str]:
 
 def trial_heads(settings: Settings) -> str:
     """Return the heads of the columns of `trial_line`."""
-    cells = [SHORT[name].rjust(8) for name in ("top1", *costs(settings.objectives))]
+    cells = [MEASURES[name].column.rjust(8) for name in ("top1", *costs(settings.objectives))]
     return f"  {'#':<4}  {' '.join(cells)}  wiring"
 
 

@@ -14,9 +14,7 @@ from sparx_nas.search.asked.settings import Settings
 from sparx_nas.search.telling.progress import Progress, Running
 from sparx_nas.search.telling.wording import (
     BEST,
-    SHORT,
     WIDTH,
-    amount,
     best_of,
     clipped,
     costs,
@@ -27,6 +25,7 @@ from sparx_nas.search.telling.wording import (
     sparkline,
     what_it_is,
 )
+from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.values import TrialRecord, mark_of
 
 FRONT_ROWS, RUNNING_ROWS = 10, 8
@@ -117,7 +116,7 @@ def front_table(progress: Progress) -> Table:
     table.add_column("")
     names = ["top1", *costs(progress.objectives)]
     for name in names:
-        table.add_column(SHORT[name], justify="right")
+        table.add_column(MEASURES[name].column, justify="right")
     table.add_column("wiring", no_wrap=True, overflow="ellipsis")
     ordered = sorted(progress.front, key=lambda t: measured(t, "top1") or 0.0, reverse=True)
     best = best_of(progress.front)

@@ -8,15 +8,14 @@ from pathlib import Path
 from sparx_nas.drawing import facts
 from sparx_nas.search.telling.wording import (
     BEST,
-    SHORT,
     WIDTH,
-    amount,
     clipped,
     costs,
     measured,
     reason,
     what_it_is,
 )
+from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Run, TrialRecord, mark_of
 
@@ -47,7 +46,7 @@ def _front(run: Run, chosen: TrialRecord | None) -> list[str]:
         return [f"No front: {scored} trials have values, none is within the limits."]
     names = list(dict.fromkeys(["macs", "params", *costs(run.objectives)]))
     room = max(WIDTH - 44 - 9 * len(names) - 2, 0)
-    heads = "".join(SHORT[name].rjust(9) for name in names)
+    heads = "".join(MEASURES[name].column.rjust(9) for name in names)
     heads += "  wiring" if room >= len("wiring") else ""
     lines = [
         f"Front: {len(run.front)} of {scored} trained architectures (95 % intervals)",

@@ -1,10 +1,10 @@
 """A trial in a few words and numbers, as every view of a search shows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import measures
-from sparx_nas.ground.quantities import duration, percent, si
+from sparx_nas.ground.quantities import duration
 from sparx_nas.search.telling.progress import Progress
 from sparx_nas.trial.values import Objective, TrialRecord
 
@@ -13,14 +13,6 @@ WIDTH = 80
 
 BARS = "▁▂▃▄▅▆▇█"
 BEST = "★"
-SHORT: Mapping[str, str] = {
-    "top1": "top-1",
-    "macs": "MACs",
-    "params": "params",
-    "activation_bytes": "act. mem",
-    "latency_ms": "latency",
-}
-"""Measures as the heads of columns call them."""
 
 
 def what_it_is(architecture: Architecture, baseline: str = "", room: int = WIDTH) -> str:
@@ -30,17 +22,6 @@ def what_it_is(architecture: Architecture, baseline: str = "", room: int = WIDTH
     wiring = f"{ganglia}, {m.edges} edge{'s' if m.edges != 1 else ''}" if m.edges else ganglia
     full = f"{baseline} ({wiring})" if baseline else wiring
     return next((words for words in (full, baseline or ganglia) if len(words) <= room), "")
-
-
-def amount(name: str, value: float | None) -> str:
-    """Write a measure's value; `-` where there is none."""
-    if value is None:
-        return "-"
-    if name == "top1":
-        return percent(value)
-    if name == "latency_ms":
-        return f"{value:.3g} ms"
-    return si(value, "B" if name == "activation_bytes" else "")
 
 
 def measured(trial: TrialRecord, name: str) -> float | None:

@@ -9,7 +9,6 @@ from sparx_nas.cost import to_networkx
 from sparx_nas.drawing import compare, facts, matrix, population
 from sparx_nas.drawing.associations import association_sentences, associations
 from sparx_nas.drawing.associations_chart import associations_svg
-from sparx_nas.drawing.charts import value_words
 from sparx_nas.drawing.compare import compare_svg, difference_words
 from sparx_nas.drawing.matrix import matrix_svg
 from sparx_nas.drawing.paint import Paint, legend_items
@@ -18,6 +17,7 @@ from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.errors import GraphError, RunError, SparxError
 from sparx_nas.ground.quantities import duration, percent
 from sparx_nas.run_store import judge, read_importance
+from sparx_nas.trial.measures import amount
 from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer import what_if
 from sparx_nas.viewer.server.source import Source
@@ -71,12 +71,10 @@ def _facts(run: Run, trial: TrialRecord) -> list[list[str]]:
     costs = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation memory"}
     for name, label in costs.items():
         if name in trial.cost:
-            rows.append([label, value_words(name, trial.cost[name]), ""])
+            rows.append([label, amount(name, trial.cost[name]), ""])
     if trial.objectives.get("latency_ms"):
         measured = f"measured on {trial.device}"
-        rows.append(
-            ["Latency", value_words("latency_ms", trial.objectives["latency_ms"]), measured]
-        )
+        rows.append(["Latency", amount("latency_ms", trial.objectives["latency_ms"]), measured])
     if trial.fidelity:
         rows.append(
             ["Trained", facts.fidelity_words(trial.fidelity), f"seed {trial.fidelity.seed}"]
