@@ -147,6 +147,21 @@ def test_no_parts_of_the_page_import_each_other() -> None:
     assert circles(arrows) == []
 
 
+def test_the_tour_of_the_house_leads_where_things_are() -> None:
+    """Every file that the page names is there, and defines the names that follow it."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    files = [str(p.relative_to(ROOT / "sparx_nas")) for p in (ROOT / "sparx_nas").rglob("*.*")]
+    named = re.findall(r"`([\w/-]+\.(?:py|js|html|yaml))`(?:: `([\w.]+)`)?", text)
+    assert len(named) > 60
+    for path, name in named:
+        found = [f for f in files if f == path or f.endswith(f"/{path}")]
+        assert found or (ROOT / path).exists(), f"{path} is nowhere"
+        if name:
+            texts = [(ROOT / "sparx_nas" / f).read_text() for f in found]
+            defined = rf"(def|class) {name.split('.')[-1]}\b|^{name} ?[:=]"
+            assert any(re.search(defined, t, re.M) for t in texts), f"no {name} in {path}"
+
+
 def test_every_room_says_what_it_is_and_has_its_tests_in_a_room_of_its_name() -> None:
     rooms = {p.parent for p in PACKAGE if p.name == "__init__.py"}
     assert all(ast.get_docstring(ast.parse((r / "__init__.py").read_text())) for r in rooms)
