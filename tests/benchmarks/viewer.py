@@ -23,7 +23,7 @@ from timing import report
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.browser import ARGUMENTS, CHROMIUM, click_trial
-from support.large_run import large_run
+from support.runs import large_run
 
 REPEATS = 5
 START_S, PAGE_MS = 120.0, 120_000

@@ -14,6 +14,7 @@ from sparx_nas.search import __main__ as command
 from sparx_nas.search.asked.settings import to_config
 from sparx_nas.search.telling import describe
 from sparx_nas.space import load_space
+from support.patience import PATIENCE_S
 from support.search_progress import SPACE, settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,12 @@ HEAVY = ("torch", "ray", "optuna", "timm", "numpy", "pydantic", "sklearn", "type
 def call(*argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, *argv], capture_output=True, text=True, env=env, cwd=cwd, timeout=60
+        [sys.executable, *argv],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=cwd,
+        timeout=PATIENCE_S,
     )
 
 

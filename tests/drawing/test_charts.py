@@ -8,10 +8,10 @@ from sparx_nas.drawing.axes import nice_ticks, tick_labels
 from sparx_nas.drawing.charts import curves_svg, front_svg, marks
 from sparx_nas.drawing.labels import Box, Wish, around, place_labels
 from sparx_nas.trial.values import Objective
-from support import viewer_runs
+from support import runs
 
 SVG = "{http://www.w3.org/2000/svg}"
-TOP1, MACS = viewer_runs.TOP1_AND_MACS
+TOP1, MACS = runs.OBJECTIVES
 
 
 def points(run):
@@ -19,7 +19,7 @@ def points(run):
 
 
 def test_every_trial_with_a_cost_is_one_point():
-    run = viewer_runs.full_run()
+    run = runs.full_run()
     root = ET.fromstring(front_svg(points(run), MACS, TOP1))
     drawn = sorted(int(p.get("data-trial")) for p in root.iter(f"{SVG}path") if p.get("data-trial"))
     states = ("complete", "infeasible")
@@ -28,7 +28,7 @@ def test_every_trial_with_a_cost_is_one_point():
 
 
 def test_points_lead_where_the_links_say():
-    run = viewer_runs.full_run()
+    run = runs.full_run()
     root = ET.fromstring(front_svg(points(run), MACS, TOP1, links={3: "#wiring-3"}))
     (link,) = root.iter(f"{SVG}a")
     assert link.get("href") == "#wiring-3"
@@ -36,7 +36,7 @@ def test_points_lead_where_the_links_say():
 
 
 def test_baselines_differ_in_shape_and_are_named():
-    run = viewer_runs.full_run()
+    run = runs.full_run()
     root = ET.fromstring(front_svg(points(run), MACS, TOP1))
     texts = {element.text for element in root.iter(f"{SVG}text")}
     assert {"sparx", "plain", "dense"} <= texts
@@ -46,7 +46,7 @@ def test_baselines_differ_in_shape_and_are_named():
 
 @pytest.mark.parametrize("direction", ["min", "max"])
 def test_the_step_line_passes_no_feasible_point_that_is_better(direction):
-    run = viewer_runs.full_run()
+    run = runs.full_run()
     x = Objective(name="macs", direction=direction)
     root = ET.fromstring(front_svg(points(run), x, TOP1))
     step = next(p for p in root.iter(f"{SVG}path") if p.get("class") == "sx-step")
@@ -63,7 +63,7 @@ def test_nothing_to_draw_is_an_empty_chart():
 
 
 def test_a_single_point_and_a_value_that_is_no_number():
-    only = viewer_runs.trial(0, viewer_runs.PUBLISHED)
+    only = runs.trial(0, runs.PUBLISHED)
     broken = replace(only, number=1, objectives={"top1": float("nan"), "macs": 1e9})
     found = marks([only, broken], {0}, MACS, TOP1)
     assert [mark.number for mark in found] == [0]
@@ -71,7 +71,7 @@ def test_a_single_point_and_a_value_that_is_no_number():
 
 
 def test_curves_draw_every_trial_with_epochs():
-    run = viewer_runs.full_run()
+    run = runs.full_run()
     root = ET.fromstring(curves_svg(run.trials, {t.number for t in run.front}))
     drawn = {int(p.get("data-trial")) for p in root.iter(f"{SVG}path") if p.get("data-trial")}
     assert drawn == {t.number for t in run.trials if t.epochs}

@@ -9,7 +9,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.cost import estimate
 from sparx_nas.drawing.compare import Difference, compare_svg, difference, difference_words
-from support import viewer_runs
+from support import runs
 
 SVG = "{http://www.w3.org/2000/svg}"
 Pair = tuple[str, str]
@@ -21,9 +21,9 @@ def architecture(graph: ConnectivityGraph, widths=(64, 128, 320, 512)) -> Archit
 
 def pairs() -> list[tuple[Architecture, Architecture]]:
     """Return pairs of equal and of other depths, and of other stage counts."""
-    equal = viewer_runs.wirings(12)
+    equal = runs.wirings(12)
     depths = ((2, 5, 9), (2, 2, 7, 4), (1,), (4, 3, 3, 3, 2))
-    other = [graph for shape in depths for graph in viewer_runs.wirings(3, shape)]
+    other = [graph for shape in depths for graph in runs.wirings(3, shape)]
     found = [*pairwise(equal), *zip(equal, other, strict=True), *zip(other, equal, strict=True)]
     widths = (64, 128, 320, 512, 640)
     return [(architecture(a, widths), architecture(b, widths)) for a, b in found]
@@ -140,13 +140,13 @@ def test_words_keep_quiet_about_a_stride_where_there_is_none():
 
 
 def test_words_of_equal_and_nearly_equal_architectures():
-    a = architecture(viewer_runs.PUBLISHED)
-    assert difference_words(a, architecture(viewer_runs.PUBLISHED)) == "no difference"
+    a = architecture(runs.PUBLISHED)
+    assert difference_words(a, architecture(runs.PUBLISHED)) == "no difference"
     assert difference(a, a) == Difference(
         (), (), (), (), tuple((d, d) for d in a.graph.depths), 0, 0
     )
     assert "other settings differ" in difference_words(a, replace(a, mlp_act="relu"))
-    wider = architecture(viewer_runs.PUBLISHED, (64, 128, 384, 512))
+    wider = architecture(runs.PUBLISHED, (64, 128, 384, 512))
     assert difference_words(a, wider).startswith("stage 3: 320 -> 384 channels; +")
 
 

@@ -6,16 +6,16 @@ from sparx_nas import patterns
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.drawing.compare import difference
 from sparx_nas.drawing.matrix import matrix_svg
-from support import viewer_runs
-from support.viewer_runs import SVG
-from support.viewer_runs import drawn as architecture
+from support import runs
+from support.runs import SVG
+from support.runs import narrow as architecture
 
 
 def graphs() -> list[ConnectivityGraph]:
     return [
-        *viewer_runs.wirings(6),
-        *viewer_runs.wirings(3, (1, 30)),
-        viewer_runs.PUBLISHED,
+        *runs.wirings(6),
+        *runs.wirings(3, (1, 30)),
+        runs.PUBLISHED,
         patterns.plain((1,)),
         patterns.dense((2, 0, 5)),
     ]
@@ -68,11 +68,11 @@ def test_fits_a_column_and_cells_do_not_overlap(graph: ConnectivityGraph):
 
 @pytest.mark.parametrize(
     "other",
-    [*viewer_runs.wirings(3), *viewer_runs.wirings(2, (3, 2, 9)), patterns.dense((2, 2, 4, 2, 3))],
+    [*runs.wirings(3), *runs.wirings(2, (3, 2, 9)), patterns.dense((2, 2, 4, 2, 3))],
     ids=lambda graph: graph.id,
 )
 def test_split_cells_are_the_difference(other: ConnectivityGraph):
-    a, b = architecture(viewer_runs.PUBLISHED), architecture(other)
+    a, b = architecture(runs.PUBLISHED), architecture(other)
     svg, found = matrix_svg(a, vs=b), difference(a, b)
     root = ET.fromstring(svg)
     halves = list(root.iter(f"{SVG}polygon"))
@@ -94,7 +94,7 @@ def test_split_cells_are_the_difference(other: ConnectivityGraph):
 
 
 def test_tooltips_say_what_a_cell_stands_for():
-    found = cells(matrix_svg(architecture(viewer_runs.PUBLISHED)))
+    found = cells(matrix_svg(architecture(runs.PUBLISHED)))
     said = {pair: cell.findtext(f"{SVG}title") for pair, cell in found.items()}
     assert said["3.1", "3.3"] == "3.3 reads 3.1"
     assert said["3.0", "3.3"] == "3.3 does not read 3.0"
@@ -114,7 +114,7 @@ def test_rows_and_columns_are_labelled():
 @pytest.mark.parametrize("standalone", [True, False])
 def test_hostile_titles_are_inert_and_only_a_standalone_drawing_has_a_style(standalone: bool):
     title = "</svg><script>alert(1)</script>\x00\" x='"
-    svg = matrix_svg(architecture(viewer_runs.PUBLISHED), title=title, standalone=standalone)
+    svg = matrix_svg(architecture(runs.PUBLISHED), title=title, standalone=standalone)
     root = ET.fromstring(svg)
     assert not list(root.iter(f"{SVG}script"))
     assert bool(root.findall(f"{SVG}style")) == standalone

@@ -10,7 +10,7 @@ from sparx_nas.cost import to_networkx
 from sparx_nas.drawing.paint import AGES, IMPORTANCE_BINS, Paint, legend_items
 from sparx_nas.drawing.theme import WIRING_CSS
 from sparx_nas.drawing.wiring import wiring_svg
-from support import viewer_runs
+from support import runs
 
 SVG = "{http://www.w3.org/2000/svg}"
 WHITE, BLACK = "#ffffff", "#111418"
@@ -22,7 +22,7 @@ PAINTS = [
 
 
 def architecture(graph: ConnectivityGraph) -> Architecture:
-    return Architecture(graph=graph, widths=viewer_runs.WIDTHS[: len(graph.depths)])
+    return Architecture(graph=graph, widths=runs.WIDTHS[: len(graph.depths)])
 
 
 def edges(svg: str) -> dict[tuple[str, str], ET.Element]:
@@ -50,14 +50,14 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("paint", PAINTS, ids=lambda paint: f"{paint.color}-{paint.width}")
 def test_paint_changes_how_edges_look_and_not_which_there_are(paint: Paint):
-    for graph in (viewer_runs.PUBLISHED, patterns.dense((2, 2, 12, 2)), *viewer_runs.wirings(4)):
+    for graph in (runs.PUBLISHED, patterns.dense((2, 2, 12, 2)), *runs.wirings(4)):
         painted = edges(wiring_svg(architecture(graph), paint=paint))
         expected = {(source, name) for name, row in graph.ganglia.items() for source in row}
         assert set(painted) == expected
 
 
 def test_the_default_paint_is_the_drawing_without_one():
-    value = architecture(viewer_runs.PUBLISHED)
+    value = architecture(runs.PUBLISHED)
     assert wiring_svg(value, paint=Paint()) == wiring_svg(value)
 
 
@@ -74,7 +74,7 @@ def test_age_counts_the_ganglia_between_source_and_reader():
 def test_importance_is_binned_against_the_largest_and_the_unmeasured_is_told_apart():
     shares = {("3.0", "3.1"): 0.5, ("3.1", "3.3"): 0.29, ("3.2", "3.3"): 0.0}
     paint = Paint(color="importance", importance=shares)
-    svg = wiring_svg(architecture(viewer_runs.PUBLISHED), paint=paint)
+    svg = wiring_svg(architecture(runs.PUBLISHED), paint=paint)
     found = looks(svg, "sx-share-")
     assert {pair: look for pair, look in found.items() if look} == {
         ("3.0", "3.1"): "sx-share-4",
@@ -90,13 +90,13 @@ def test_importance_is_binned_against_the_largest_and_the_unmeasured_is_told_apa
 @pytest.mark.parametrize("shares", [{}, {("3.0", "3.1"): 0.0}])
 def test_importance_of_nothing_is_drawn(shares: dict[tuple[str, str], float]):
     paint = Paint(color="importance", importance=shares)
-    assert edges(wiring_svg(architecture(viewer_runs.PUBLISHED), paint=paint))
+    assert edges(wiring_svg(architecture(runs.PUBLISHED), paint=paint))
     assert "not measured" in legend_items(paint)
 
 
 @pytest.mark.parametrize("width", ["channels", "macs"])
 def test_width_grows_with_the_root_of_the_measure_in_whole_px(width: str):
-    value = architecture(viewer_runs.PUBLISHED)
+    value = architecture(runs.PUBLISHED)
     network = to_networkx(value)
     most = max(node[width] for _, node in network.nodes(data=True))
     for pair, look in looks(wiring_svg(value, paint=Paint(width=width)), "sx-w").items():
@@ -116,7 +116,7 @@ def test_every_step_of_a_scale_is_seen_on_white_and_on_black_and_has_its_own_das
 
 @pytest.mark.parametrize("paint", PAINTS, ids=lambda paint: f"{paint.color}-{paint.width}")
 def test_the_legend_explains_every_look_that_is_drawn(paint: Paint):
-    svg = wiring_svg(architecture(viewer_runs.PUBLISHED), paint=paint)
+    svg = wiring_svg(architecture(runs.PUBLISHED), paint=paint)
     items = legend_items(paint)
     for sample in items.values():
         ET.fromstring(sample)
@@ -133,6 +133,6 @@ def test_the_legend_explains_every_look_that_is_drawn(paint: Paint):
 
 def test_every_class_of_a_painted_edge_has_a_style():
     for paint in PAINTS:
-        svg = wiring_svg(architecture(viewer_runs.PUBLISHED), paint=paint)
+        svg = wiring_svg(architecture(runs.PUBLISHED), paint=paint)
         classes = {c for path in edges(svg).values() for c in path.get("class").split()}
         assert all(f".{name}" in WIRING_CSS for name in classes)

@@ -9,7 +9,7 @@ from sparx_nas.drawing import facts
 from sparx_nas.drawing.report import report_html
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Objective
-from support import viewer_runs
+from support import runs
 
 HOSTILE = "</title><script>alert(1)</script>\"'&<img src=x onerror=alert(1)>\x00\x1b{}%s"
 
@@ -25,45 +25,45 @@ def words(root: ET.Element) -> str:
     return said.replace("\u00a0", " ")
 
 
-def runs():
-    full = viewer_runs.full_run()
-    only = viewer_runs.trial(0, viewer_runs.PUBLISHED, baseline="sparx")
+def kinds():
+    full = runs.full_run()
+    only = runs.trial(0, runs.PUBLISHED, baseline="sparx")
     costs = (Objective(name="params", direction="min"), Objective(name="macs", direction="min"))
-    three = (*viewer_runs.TOP1_AND_MACS, Objective(name="params", direction="min"))
+    three = (*runs.OBJECTIVES, Objective(name="params", direction="min"))
     with_params = [
         replace(t, objectives={**t.objectives, "params": t.cost["params"]} if t.objectives else {})
         for t in full.trials
     ]
     without_top1 = [
-        viewer_runs.trial(
+        runs.trial(
             i,
             graph,
-            objectives=dict(viewer_runs.trial(i, graph).cost),
+            objectives=dict(runs.trial(i, graph).cost),
             top1=None,
             epochs=(),
             baseline="sparx" if i == 0 else "",
         )
-        for i, graph in enumerate(viewer_runs.wirings(4))
+        for i, graph in enumerate(runs.wirings(4))
     ]
-    graph = viewer_runs.PUBLISHED
+    graph = runs.PUBLISHED
     states = ("running", "failed", "infeasible", "duplicate", "interrupted")
     return {
         "full": full,
-        "empty": viewer_runs.run([], env={}, config={}, status={}),
-        "none finished": viewer_runs.run(
-            [viewer_runs.untrained(i, graph, state) for i, state in enumerate(states)]
+        "empty": runs.run([], env={}, config={}, status={}),
+        "none finished": runs.run(
+            [runs.untrained(i, graph, state) for i, state in enumerate(states)]
         ),
-        "one": viewer_runs.run([only]),
-        "baselines": viewer_runs.run(viewer_runs.baselines()),
-        "nothing feasible": viewer_runs.run([replace(only, feasible=False)]),
-        "no accuracy": viewer_runs.run(without_top1, costs),
-        "three objectives": viewer_runs.run(with_params, three),
-        "one objective": viewer_runs.run(list(full.trials), viewer_runs.TOP1_AND_MACS[:1]),
-        "other stages": viewer_runs.run([viewer_runs.trial(0, patterns.dense((30,)))]),
+        "one": runs.run([only]),
+        "baselines": runs.run(runs.baselines()),
+        "nothing feasible": runs.run([replace(only, feasible=False)]),
+        "no accuracy": runs.run(without_top1, costs),
+        "three objectives": runs.run(with_params, three),
+        "one objective": runs.run(list(full.trials), runs.OBJECTIVES[:1]),
+        "other stages": runs.run([runs.trial(0, patterns.dense((30,)))]),
     }
 
 
-RUNS = runs()
+RUNS = kinds()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -92,12 +92,10 @@ def test_the_page_loads_nothing_and_runs_nothing(name):
 
 
 def test_hostile_names_are_only_text():
-    hostile = viewer_runs.trial(
-        3, viewer_runs.PUBLISHED, baseline=HOSTILE, device=HOSTILE, error=HOSTILE
-    )
-    unable = viewer_runs.untrained(4, viewer_runs.PUBLISHED, "failed", violations=(HOSTILE,))
-    run = viewer_runs.run(
-        [*viewer_runs.baselines(), hostile, unable],
+    hostile = runs.trial(3, runs.PUBLISHED, baseline=HOSTILE, device=HOSTILE, error=HOSTILE)
+    unable = runs.untrained(4, runs.PUBLISHED, "failed", violations=(HOSTILE,))
+    run = runs.run(
+        [*runs.baselines(), hostile, unable],
         name=HOSTILE,
         path=HOSTILE,
         space=HOSTILE,
@@ -169,17 +167,17 @@ def test_paths_are_quoted_for_the_shell():
 
 
 def test_five_hundred_trials_stay_one_small_file():
-    graphs = viewer_runs.wirings(40)
-    trials = [viewer_runs.trial(i, graphs[i % 40]) for i in range(500)]
-    page = report_html(viewer_runs.run(trials))
+    graphs = runs.wirings(40)
+    trials = [runs.trial(i, graphs[i % 40]) for i in range(500)]
+    page = report_html(runs.run(trials))
     assert page.count("<tr") == 501
     assert len(page) < 3_000_000
 
 
 def test_passwords_in_addresses_do_not_reach_the_report():
     storage = "postgresql://ann:s3cr@t@db.local/studies"
-    failed = viewer_runs.untrained(1, viewer_runs.PUBLISHED, "failed", error=f"no {storage}")
-    page = report_html(viewer_runs.run([failed], config={"storage": storage, "all": [storage]}))
+    failed = runs.untrained(1, runs.PUBLISHED, "failed", error=f"no {storage}")
+    page = report_html(runs.run([failed], config={"storage": storage, "all": [storage]}))
     assert page.count("postgresql://***@db.local/studies") == 3
     assert "s3cr" not in page
 

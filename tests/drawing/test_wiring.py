@@ -5,16 +5,16 @@ import pytest
 from sparx_nas import patterns
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.drawing.wiring import MAX_ARC, layout, wiring_svg
-from support import viewer_runs
-from support.viewer_runs import SVG
-from support.viewer_runs import drawn as architecture
+from support import runs
+from support.runs import SVG
+from support.runs import narrow as architecture
 
 
 def graphs() -> list[ConnectivityGraph]:
     return [
-        *viewer_runs.wirings(8),
-        *viewer_runs.wirings(4, (1, 30)),
-        viewer_runs.PUBLISHED,
+        *runs.wirings(8),
+        *runs.wirings(4, (1, 30)),
+        runs.PUBLISHED,
         patterns.plain((1,)),
         patterns.dense((1, 30, 3, 1, 2)),
     ]
@@ -54,7 +54,7 @@ def test_last_layers_stand_below_each_other_and_layers_are_one_pitch_apart():
 
 
 def test_shapes_tell_the_kinds_of_layers_apart():
-    graph = viewer_runs.PUBLISHED
+    graph = runs.PUBLISHED
     root = ET.fromstring(wiring_svg(architecture(graph)))
     shapes = {"input": "path", "normal": "circle", "ganglion": "rect"}
     for group in root.iter(f"{SVG}g"):
@@ -65,7 +65,7 @@ def test_shapes_tell_the_kinds_of_layers_apart():
 
 
 def test_tooltips_name_shape_cost_and_sources():
-    root = ET.fromstring(wiring_svg(architecture(viewer_runs.PUBLISHED)))
+    root = ET.fromstring(wiring_svg(architecture(runs.PUBLISHED)))
     said = {g.get("data-layer"): g.findtext(f"{SVG}title") for g in root.iter(f"{SVG}g")}
     assert "64 channels, 14 \u00d7 14" in said["3.3"]
     assert "MACs" in said["3.3"]
@@ -75,25 +75,25 @@ def test_tooltips_name_shape_cost_and_sources():
 
 
 def test_summary_is_there_for_those_who_do_not_see_it():
-    root = ET.fromstring(wiring_svg(architecture(viewer_runs.PUBLISHED), title="SparX"))
+    root = ET.fromstring(wiring_svg(architecture(runs.PUBLISHED), title="SparX"))
     assert root.get("role") == "img"
     assert root.get("aria-label").startswith("SparX: wiring of 4 stages")
     assert "2.2 reads 2.0, 2.1" in root.get("aria-label")
 
 
 def test_ids_of_two_drawings_do_not_collide():
-    value = architecture(viewer_runs.PUBLISHED)
+    value = architecture(runs.PUBLISHED)
     ids = [
         element.get("id")
         for name in ("a", "b")
         for element in ET.fromstring(wiring_svg(value, ids=name)).iter()
         if element.get("id")
     ]
-    assert len(ids) == len(set(ids)) == 2 * (sum(viewer_runs.DEPTHS) + 4 + 1)
+    assert len(ids) == len(set(ids)) == 2 * (sum(runs.DEPTHS) + 4 + 1)
 
 
 def test_width_scales_the_drawing():
-    value = architecture(viewer_runs.PUBLISHED)
+    value = architecture(runs.PUBLISHED)
     whole = ET.fromstring(wiring_svg(value))
     half = ET.fromstring(wiring_svg(value, width=int(whole.get("width")) // 2))
     assert half.get("viewBox") == whole.get("viewBox")
@@ -101,6 +101,6 @@ def test_width_scales_the_drawing():
 
 
 def test_only_a_standalone_drawing_carries_its_style():
-    value = architecture(viewer_runs.PUBLISHED)
+    value = architecture(runs.PUBLISHED)
     assert "<style>" in wiring_svg(value)
     assert "<style>" not in wiring_svg(value, standalone=False)

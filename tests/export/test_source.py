@@ -13,7 +13,7 @@ from sparx_nas.export.source import read_source
 from sparx_nas.ground.errors import ArchitectureError, ExportError
 from sparx_nas.run_store import load_run, weights_path, write_best
 from support import export_networks as nets
-from support import run_store_runs as runs
+from support import runs
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+from support.patience import PATIENCE_S
+
 SCRIPT = """
 import warnings
 warnings.simplefilter("error")
@@ -17,7 +19,11 @@ assert model(__import__("torch").zeros(1, 3, 64, 64)).shape == (1, 3)
 
 def test_timm_imports_after_preparing_in_a_fresh_process() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert not done.stdout

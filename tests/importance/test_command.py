@@ -23,21 +23,21 @@ from sparx_nas.run_store import (
     write_importance,
     write_status,
 )
-from support import run_store_runs
+from support import runs
 from support.architectures import EDGES, micro
-from support.run_store_runs import asked, finished, new_run, new_study
+from support.runs import asked, finished, new_run, new_study
 
 
 @pytest.fixture(scope="module")
 def digits() -> DataSet:
-    return open_data("digits", data_dir=None, image_size=16, seed=run_store_runs.FIDELITY.seed)
+    return open_data("digits", data_dir=None, image_size=16, seed=runs.FIDELITY.seed)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, digits):
     """Make a run: trial 0 trained, 1 without weights, 2 without ganglia, 3 cut short."""
-    fidelity = replace(run_store_runs.FIDELITY, data_id=digits.data_id, width=1.0)
-    monkeypatch.setattr(run_store_runs, "FIDELITY", fidelity)
+    fidelity = replace(runs.FIDELITY, data_id=digits.data_id, width=1.0)
+    monkeypatch.setattr(runs, "FIDELITY", fidelity)
     path = new_run(tmp_path)
     study = new_study(path)
     kept, plain = micro(), micro({})
@@ -165,7 +165,7 @@ def record(**fields):
         "device": "cpu",
         "top1": 0.5,
         "nll": 1.0,
-        "fidelity": run_store_runs.FIDELITY.to_dict(),
+        "fidelity": runs.FIDELITY.to_dict(),
         "edges": [{**edge, "ablation_top1": 0.0, "ablation_nll": -0.1}],
         "agreement": [pair],
         "says": "Nothing.",

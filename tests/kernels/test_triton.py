@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.patience import PATIENCE_S
+
 triton = pytest.importorskip("triton", reason="triton is not installed: no GPU kernels to test")
 
 from triton.backends.compiler import GPUTarget  # noqa: E402
@@ -53,7 +55,7 @@ def run(arguments, **variables):
         env=env,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

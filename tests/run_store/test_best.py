@@ -9,7 +9,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.network import Network, Preprocessing
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import CURVES, load_run, log_test, prune_weights, weights_path, write_best
-from support import run_store_runs as runs
+from support import runs
 
 
 @pytest.fixture

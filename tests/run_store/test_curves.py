@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import CURVES, log_epoch, log_start, log_test, read_curves
-from support import run_store_runs as runs
+from support import runs
 
 
 def test_a_curve_comes_back_as_it_was_written(tmp_path):

@@ -25,7 +25,7 @@ from sparx_nas.run_store import (
     write_status,
 )
 from sparx_nas.space import parse_space
-from support import run_store_runs as runs
+from support import runs
 
 
 def test_a_new_folder_says_what_it_was_made_with(tmp_path):

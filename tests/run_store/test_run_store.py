@@ -20,7 +20,7 @@ from sparx_nas.run_store import (
     write_derived,
     write_status,
 )
-from support import run_store_runs as runs
+from support import runs
 
 
 def test_a_run_is_read_while_it_is_running_and_after_it_finished(tmp_path):
@@ -136,7 +136,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from support import run_store_runs as runs
+from support import runs
 path = Path(sys.argv[1])
 study = runs.opened_study(path, create=False)
 for index, architecture in enumerate(runs.distinct(60)):

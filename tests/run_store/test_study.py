@@ -20,7 +20,7 @@ from sparx_nas.run_store import (
     unfinished,
 )
 from sparx_nas.trial.values import Objective
-from support import run_store_runs as runs
+from support import runs
 
 
 def test_a_study_names_its_objectives_and_is_made_once(tmp_path):

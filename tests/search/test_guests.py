@@ -15,7 +15,8 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.search.proposing.proposals import Proposals
 from sparx_nas.search.proposing.sampler import make_sampler
-from support import run_store_runs as runs
+from support import runs
+from support.patience import PATIENCE_S
 from support.search_run import Running, make_images, search
 
 PLAIN = runs.SPACE.baselines["plain"]
@@ -206,7 +207,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     running.wait_for(path / "curves.jsonl", '"end"', 1)
     words = [sent(path, design).words for design in (FREE[0], GUEST)]
     assert all("next" in said for said in words), words
-    assert running.process.wait(timeout=240) == 0, running.log.read_text()
+    assert running.process.wait(timeout=PATIENCE_S) == 0, running.log.read_text()
     return path
 
 

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from sparx_nas.search.proposing.proposals import Proposals
 from sparx_nas.search.proposing.sampler import make_sampler
-from support.run_store_runs import FIDELITY, OBJECTIVES, SPACE
+from support.runs import FIDELITY, OBJECTIVES, SPACE
 
 WRITES = (
     "create_new_trial",

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 import sparx_nas
 from sparx_nas.run_store import open_study
+from support.patience import PATIENCE_S
 from support.search_run import BROKEN, Running, make_images, search, titles
 
 SMALL = ("--space", "mamba_micro", "--epochs", 1, "--batch-size", 32)
@@ -164,7 +165,7 @@ def test_an_exhausted_space_says_so(images: Path, tmp_path: Path) -> None:
     space = sparx_nas.load_space(tmp_path / "few.yaml")
     names = ("--space", tmp_path / "few.yaml", "--output", tmp_path, "--experiment", "all")
     small = ("--epochs", 1, "--batch-size", 32, "--data", images)
-    done = search(*names, *small, "--trials", 500, cwd=tmp_path, timeout=600)
+    done = search(*names, *small, "--trials", 500, cwd=tmp_path, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert "Every architecture" in done.stdout
     ids = trained_ids(tmp_path / "all")
@@ -197,7 +198,7 @@ def test_kills_lose_and_repeat_nothing(images: Path, tmp_path: Path) -> None:
         kept = trained_ids(path) if (path / "study.db").exists() else []
         running = Running("--resume", path, cwd=tmp_path)
         assert set(kept) <= set(trained_ids(path))
-    assert running.process.wait(timeout=240) == 0, running.log.read_text()
+    assert running.process.wait(timeout=PATIENCE_S) == 0, running.log.read_text()
     assert_whole(path, 5)
 
 
@@ -208,7 +209,7 @@ def test_processes_say_trial_and_wiring(images: Path, tmp_path: Path) -> None:
     running.wait_for(tmp_path / "run/curves.jsonl", '"epoch"', 1)
     # A title stands while its worker trains; which one is seen first is left to chance.
     title = re.compile(r"sparx_nas trial [0-3]: (sparx|plain|dense|\d+ gangli)")
-    end, seen = time.monotonic() + 60, ""
+    end, seen = time.monotonic() + PATIENCE_S, ""
     while not title.search(seen) and time.monotonic() < end:
         seen = "\n".join(titles(running.process.pid))
     running.kill()

@@ -12,6 +12,7 @@ from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of
 from sparx_nas.viewer.server.guard import Guard
 from sparx_nas.viewer.server.serving import bound
+from support.patience import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -47,6 +48,7 @@ def served(target, *, space="", read_only=False):
 def opened(browser, address, *, empty=False, **context):
     """Open the page and wait for its charts; nothing may go wrong in its console meanwhile."""
     made = browser.new_context(viewport={"width": 1440, "height": 1000}, **context)
+    made.set_default_timeout(1000 * PATIENCE_S)
     page = made.new_page()
     wrong = []
     page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
@@ -64,7 +66,7 @@ def opened(browser, address, *, empty=False, **context):
         made.close()
 
 
-def until(page, condition, arg=None, seconds=20.0):
+def until(page, condition, arg=None, seconds=PATIENCE_S):
     """Wait until an expression, or a function of `arg`, is true in the page.
 
     Playwright's own waiting evaluates strings inside the page, which the page's policy forbids.

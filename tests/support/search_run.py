@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from support.patience import PATIENCE_S
+
 BROKEN = {"train/red/torn.png": b"\x89PNG\r\n\x1a\n and no more", "train/green/empty.jpg": b""}
 
 
@@ -29,7 +31,9 @@ def make_images(folder: Path) -> Path:
     return folder
 
 
-def search(*arguments: object, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def search(
+    *arguments: object, cwd: Path, timeout: float = PATIENCE_S
+) -> subprocess.CompletedProcess[str]:
     """Run the search command to its end."""
     words = [sys.executable, "-m", "sparx_nas.search", "--no-dashboard", "--format", "plain"]
     return subprocess.run(
@@ -57,7 +61,7 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait_for(self, path: Path, text: str, times: int, timeout: float = 240) -> None:
+    def wait_for(self, path: Path, text: str, times: int, timeout: float = PATIENCE_S) -> None:
         """Wait until a file holds a text so many times."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
@@ -81,7 +85,7 @@ class Running:
     def interrupt(self) -> int:
         """Press Ctrl-C and return the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=PATIENCE_S)
 
 
 def descendants(pid: int) -> list[int]:

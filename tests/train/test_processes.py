@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from sparx_nas.train.batch_norm import convert_batch_norms
 from sparx_nas.train.evaluation import Judge
 from sparx_nas.train.trainer import Trainer, autocast
+from support.patience import PATIENCE_S
 from support.train_jobs import ONE, job, take
 from support.train_processes import CASES, SPLIT, inputs, normalised
 
@@ -32,7 +33,7 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         env={**os.environ, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from sparx_nas.architecture.network import Network
 from sparx_nas.train import pipeline
 from sparx_nas.train.__main__ import main
 from sparx_nas.train.result import Curves, read_metrics
+from support.patience import PATIENCE_S
 from support.train_jobs import job, take, words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ def test_a_killed_training_goes_on_to_the_last_bit(whole: Path, tmp_path: Path):
         stdout=subprocess.DEVNULL,
     )
     metrics = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not metrics.exists():
         assert process.poll() is None
         assert time.monotonic() < deadline

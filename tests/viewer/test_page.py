@@ -11,8 +11,7 @@ from sparx_nas.ground.record import write_json
 from sparx_nas.run_store import load_run, write_status
 from sparx_nas.viewer.what_if import read_architecture
 from support.browser import ARGUMENTS, CHROMIUM, axe_violations, click_trial, opened, served, until
-from support.large_run import large_run
-from support.run_store_runs import SPACE, distinct, finished, new_run, new_study, opened_study
+from support.runs import SPACE, distinct, finished, large_run, new_run, new_study, opened_study
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium: apt-get install chromium, to test the explorer's page"

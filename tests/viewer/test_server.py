@@ -16,7 +16,8 @@ from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of, runs_in
 from sparx_nas.viewer.server.guard import Guard, guard_for
 from sparx_nas.viewer.server.serving import address, bound
-from support.run_store_runs import distinct, finished, new_run, new_study
+from support.patience import PATIENCE_S
+from support.runs import distinct, finished, new_run, new_study
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -394,7 +395,7 @@ def test_only_a_run_that_may_change_unseen_is_read_again_by_its_age(tmp_path, mo
         source._read_at -= 60
         monkeypatch.setattr(source, "_read_quietly", lambda s=state: read.append(s))
         source.snapshot()
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE_S
         while read.count(state) < times and time.monotonic() < end:
             time.sleep(0.01)
         assert read.count(state) == times

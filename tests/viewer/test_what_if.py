@@ -11,21 +11,19 @@ from sparx_nas.trial.pareto import minimised, pareto_front
 from sparx_nas.trial.values import Run
 from sparx_nas.viewer.columns import run_columns, run_summary
 from sparx_nas.viewer.what_if import changed, consequences, latency_of, read_architecture
-from support.viewer_runs import PUBLISHED, TOP1_AND_MACS, WIDTHS, trial, wirings
+from support.runs import OBJECTIVES, PUBLISHED, WIDTHS, trial, wirings
 
 TARGET = {"image_size": 224, "num_classes": 1000, "in_chans": 3}
 BASE = Architecture(graph=PUBLISHED, widths=WIDTHS)
 
 
 def run_of(trials):
-    points = [
-        minimised([t.objectives[o.name] for o in TOP1_AND_MACS], TOP1_AND_MACS) for t in trials
-    ]
+    points = [minimised([t.objectives[o.name] for o in OBJECTIVES], OBJECTIVES) for t in trials]
     return Run(
         name="made",
         path="runs/made",
         space="mamba_t",
-        objectives=TOP1_AND_MACS,
+        objectives=OBJECTIVES,
         trials=tuple(trials),
         front=tuple(trials[i] for i in pareto_front(points)),
         config={},
