@@ -13,12 +13,12 @@ from typing import Any
 
 from sparx_nas.architecture.graph import layer_name
 from sparx_nas.architecture.network import WEIGHTS, Network
-from sparx_nas.export.closure import Closure, Key, closure
+from sparx_nas.export.bundler.closure import Closure, Key, closure
+from sparx_nas.export.bundler.literals import literal, words_and_types
+from sparx_nas.export.bundler.modules import Definition, External, Module, read_module
+from sparx_nas.export.bundler.namespace import emitted_names, import_lines
 from sparx_nas.export.comparison import BATCHES, compare
 from sparx_nas.export.job import Job
-from sparx_nas.export.literals import literal, words_and_types
-from sparx_nas.export.modules import Definition, External, Module, read_module
-from sparx_nas.export.namespace import emitted_names, import_lines
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.space.drawing import LEGEND, draw
 

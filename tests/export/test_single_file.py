@@ -15,8 +15,8 @@ from timm.data import create_transform
 from sparx_nas.architecture.families import FAMILIES
 from sparx_nas.architecture.network import Preprocessing
 from sparx_nas.data.decode import central_square
-from sparx_nas.export.closure import resolve
-from sparx_nas.export.modules import read_module
+from sparx_nas.export.bundler.closure import resolve
+from sparx_nas.export.bundler.modules import read_module
 from sparx_nas.export.single_file import run_file, single_file
 from sparx_nas.ground.errors import ExportError
 from support import export_networks as nets

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sparx_nas.export.modules import OURS, Definition, External, Module, read_module
-from sparx_nas.export.names import free_names
-from sparx_nas.export.trimming import Need, Trimmed, trimmed
+from sparx_nas.export.bundler.modules import OURS, Definition, External, Module, read_module
+from sparx_nas.export.bundler.names import free_names
+from sparx_nas.export.bundler.trimming import Need, Trimmed, trimmed
 from sparx_nas.ground.errors import ExportError
 
 PLAIN = "sparx_nas.export.plain"

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sparx_nas.export.modules import Definition, Module
-from sparx_nas.export.names import arguments
-from sparx_nas.export.signatures import header
+from sparx_nas.export.bundler.modules import Definition, Module
+from sparx_nas.export.bundler.names import arguments
+from sparx_nas.export.bundler.signatures import header
 from sparx_nas.ground.errors import ExportError
 
 BACKEND = "backend"

@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Collection, Iterator
 
-from sparx_nas.export.modules import Module
-from sparx_nas.export.names import arguments
+from sparx_nas.export.bundler.modules import Module
+from sparx_nas.export.bundler.names import arguments
 
 WIDTH = 100
 

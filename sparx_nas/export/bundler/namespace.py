@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sparx_nas.export.closure import Closure, Key
-from sparx_nas.export.modules import External
+from sparx_nas.export.bundler.closure import Closure, Key
+from sparx_nas.export.bundler.modules import External
 from sparx_nas.ground.errors import ExportError
 
 
