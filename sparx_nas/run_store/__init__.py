@@ -1,111 +1,47 @@
 """The folder of a run: its study, its curves, and the files derived from them."""
 
-from sparx_nas.run_store.best import write_best
-from sparx_nas.run_store.best_network import best_network
-from sparx_nas.run_store.curves import (
-    CURVES,
-    Curve,
-    End,
-    log_end,
-    log_epoch,
-    log_start,
-    log_test,
-    read_curves,
-)
-from sparx_nas.run_store.derived import trials_table, write_derived
-from sparx_nas.run_store.environment import environment, masked
-from sparx_nas.run_store.folder import (
-    create_folder,
-    default_storage,
-    read_config,
-    read_env,
-    read_space_text,
-    storage_of,
-    study_name,
-    write_config,
-)
-from sparx_nas.run_store.guests import guest_of, guests_name, has_guests, open_guests, turned
-from sparx_nas.run_store.importance import importance_path, read_importance, write_importance
-from sparx_nas.run_store.load import Follower, load_run
-from sparx_nas.run_store.queue import (
-    Verdict,
-    Waiting,
-    enqueue,
-    judge,
-    limits_of,
-    queued,
-    read_run_space,
-    waiting,
-)
-from sparx_nas.run_store.records import Unfinished, pareto_of, records, unfinished
-from sparx_nas.run_store.status import is_alive, read_status, write_status
-from sparx_nas.run_store.study import (
-    StorageError,
-    begin,
-    complete,
-    fail,
-    has_study,
-    open_study,
-    prune,
-)
-from sparx_nas.run_store.weights import KeepWeights, prune_weights, weights_path
-
-__all__ = [
-    "CURVES",
-    "Curve",
-    "End",
-    "Follower",
-    "KeepWeights",
-    "StorageError",
-    "Unfinished",
-    "Verdict",
-    "Waiting",
-    "begin",
-    "best_network",
-    "complete",
-    "create_folder",
-    "default_storage",
-    "enqueue",
-    "environment",
-    "fail",
-    "guest_of",
-    "guests_name",
-    "has_guests",
-    "has_study",
-    "importance_path",
-    "is_alive",
-    "judge",
-    "limits_of",
-    "load_run",
-    "log_end",
-    "log_epoch",
-    "log_start",
-    "log_test",
-    "masked",
-    "open_guests",
-    "open_study",
-    "pareto_of",
-    "prune",
-    "prune_weights",
-    "queued",
-    "read_config",
-    "read_curves",
-    "read_env",
-    "read_importance",
-    "read_run_space",
-    "read_space_text",
-    "read_status",
-    "records",
-    "storage_of",
-    "study_name",
-    "trials_table",
-    "turned",
-    "unfinished",
-    "waiting",
-    "weights_path",
-    "write_best",
-    "write_config",
-    "write_derived",
-    "write_importance",
-    "write_status",
-]
+from sparx_nas.run_store.best import write_best as write_best
+from sparx_nas.run_store.best_network import best_network as best_network
+from sparx_nas.run_store.curves import CURVES as CURVES
+from sparx_nas.run_store.curves import End as End
+from sparx_nas.run_store.curves import log_end as log_end
+from sparx_nas.run_store.curves import log_epoch as log_epoch
+from sparx_nas.run_store.curves import log_start as log_start
+from sparx_nas.run_store.curves import log_test as log_test
+from sparx_nas.run_store.derived import trials_table as trials_table
+from sparx_nas.run_store.derived import write_derived as write_derived
+from sparx_nas.run_store.environment import environment as environment
+from sparx_nas.run_store.folder import create_folder as create_folder
+from sparx_nas.run_store.folder import default_storage as default_storage
+from sparx_nas.run_store.folder import read_config as read_config
+from sparx_nas.run_store.folder import read_env as read_env
+from sparx_nas.run_store.folder import read_space_text as read_space_text
+from sparx_nas.run_store.folder import study_name as study_name
+from sparx_nas.run_store.folder import write_config as write_config
+from sparx_nas.run_store.guests import guest_of as guest_of
+from sparx_nas.run_store.guests import has_guests as has_guests
+from sparx_nas.run_store.guests import open_guests as open_guests
+from sparx_nas.run_store.guests import turned as turned
+from sparx_nas.run_store.importance import read_importance as read_importance
+from sparx_nas.run_store.importance import write_importance as write_importance
+from sparx_nas.run_store.load import Follower as Follower
+from sparx_nas.run_store.load import load_run as load_run
+from sparx_nas.run_store.queue import Verdict as Verdict
+from sparx_nas.run_store.queue import Waiting as Waiting
+from sparx_nas.run_store.queue import enqueue as enqueue
+from sparx_nas.run_store.queue import judge as judge
+from sparx_nas.run_store.queue import limits_of as limits_of
+from sparx_nas.run_store.queue import read_run_space as read_run_space
+from sparx_nas.run_store.queue import waiting as waiting
+from sparx_nas.run_store.records import unfinished as unfinished
+from sparx_nas.run_store.status import is_alive as is_alive
+from sparx_nas.run_store.status import read_status as read_status
+from sparx_nas.run_store.status import write_status as write_status
+from sparx_nas.run_store.study import begin as begin
+from sparx_nas.run_store.study import complete as complete
+from sparx_nas.run_store.study import fail as fail
+from sparx_nas.run_store.study import has_study as has_study
+from sparx_nas.run_store.study import open_study as open_study
+from sparx_nas.run_store.study import prune as prune
+from sparx_nas.run_store.weights import prune_weights as prune_weights
+from sparx_nas.run_store.weights import weights_path as weights_path

@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
 from sparx_nas.ground.errors import RunError
-from sparx_nas.ground.quantities import percent, si, wilson
+from sparx_nas.ground.quantities import percent, si
 from sparx_nas.ground.record import json_text, read_json, write_json
 from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
@@ -108,7 +108,7 @@ def _readme(run: Run, trial: TrialRecord, network: Network, *, with_weights: boo
 
 {fill(_rule(run, trial), WRAP, break_on_hyphens=False)}
 
-{_scores(run, trial)}
+{_scores(trial, network)}
 
 {fill(_training(trial), WRAP, break_on_hyphens=False)}
 
@@ -168,14 +168,12 @@ def _rule(run: Run, trial: TrialRecord) -> str:
     )
 
 
-def _scores(run: Run, trial: TrialRecord) -> str:
+def _scores(trial: TrialRecord, network: Network) -> str:
     """List the accuracies with their intervals."""
-    assert trial.top1 is not None, "the best trial has an accuracy"
-    images = run.env.get("data", {}).get("splits", {}).get("val")
-    bounds = wilson(round(trial.top1 * images), images) if images else None
+    val = network.facts["accuracy"]["val"]
     lines = [
-        f"- validation top-1 {percent(trial.top1)}{_interval(bounds)}; optimistic, for the design "
-        "was chosen by it"
+        f"- validation top-1 {percent(val['top1'])}{_interval(val.get('interval'))}; optimistic, "
+        "for the design was chosen by it"
     ]
     if trial.test_top1 is None:
         lines.append("- test top-1: not measured yet")
@@ -184,7 +182,7 @@ def _scores(run: Run, trial: TrialRecord) -> str:
     return "\n".join(lines)
 
 
-def _interval(bounds: tuple[float, float] | None) -> str:
+def _interval(bounds: Sequence[float] | None) -> str:
     """Write a 95 % interval behind the value it belongs to."""
     return f" (95 % interval {100 * bounds[0]:.1f} to {percent(bounds[1])})" if bounds else ""
 

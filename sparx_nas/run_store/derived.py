@@ -2,14 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sparx_nas.architecture.graph import measures
 from sparx_nas.ground.quantities import wilson
-from sparx_nas.ground.record import write_text
+from sparx_nas.ground.record import json_text, write_text
 from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 SCHEMA = 1
@@ -36,7 +35,7 @@ def write_derived(path: Path, run: Run) -> None:
         if name not in there:
             trial.architecture.save(folder / name)
     replace_text(path / TRIALS, trials_table(run))
-    replace_text(path / PARETO, json.dumps(_front(run), indent=2, ensure_ascii=False) + "\n")
+    replace_text(path / PARETO, json_text(_front(run)))
 
 
 def replace_text(path: Path, text: str) -> None:

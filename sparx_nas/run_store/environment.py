@@ -102,15 +102,10 @@ def _commit(root: Path) -> dict[str, Any] | None:
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():
         return None
-    said = []
-    for question in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]):
-        try:
-            answer = subprocess.run(
-                [git, "-C", str(root), *question], capture_output=True, text=True, timeout=10
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        if answer.returncode:
-            return None
-        said.append(answer.stdout.strip())
-    return {"commit": said[0], "dirty": bool(said[1])}
+    ask = [git, "-C", str(root), "describe", "--always", "--abbrev=64", "--dirty", "--exclude=*"]
+    try:
+        said = subprocess.run(ask, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit, _, changed = said.strip().partition("-")
+    return {"commit": commit, "dirty": bool(changed)}

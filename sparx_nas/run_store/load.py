@@ -81,7 +81,7 @@ class Follower:
 
 
 def _opened(name: str, storage: str) -> optuna.Study | None:
-    """Open a study for as long as the process lives; None if there is none."""
+    """Open a study for reading; None if there is none."""
     if not has_study(name, storage):
         return None
     return optuna.load_study(study_name=name, storage=connect(storage), sampler=RandomSampler())
@@ -92,25 +92,23 @@ def _trials(
 ) -> tuple[TrialRecord, ...]:
     """Return the trials of a run; none if it was stopped before it had a study."""
     name, storage = study_name(folder), storage_of(folder, config)
-    if not has_study(name, storage):
-        if read_curves(folder / CURVES):
-            raise RunError(f"{folder}: its study '{name}' is not in {masked(storage)} any more")
-        return ()
-    with _reading(name, storage) as study:
-        if not has_study(guests_name(name), storage):
-            return records(study, folder / CURVES, objectives)
-        with _reading(guests_name(name), storage) as guests:
+    with _reading(name, storage) as study, _reading(guests_name(name), storage) as guests:
+        if study is not None:
             return records(study, folder / CURVES, objectives, guests)
+    if read_curves(folder / CURVES):
+        raise RunError(f"{folder}: its study '{name}' is not in {masked(storage)} any more")
+    return ()
 
 
 @contextmanager
-def _reading(name: str, storage: str) -> Iterator[optuna.Study]:
-    """Open a study for reading, and close its connections."""
-    backend = connect(storage)
+def _reading(name: str, storage: str) -> Iterator[optuna.Study | None]:
+    """Open a study for a moment."""
+    study = _opened(name, storage)
     try:
-        yield optuna.load_study(study_name=name, storage=backend, sampler=RandomSampler())
+        yield study
     finally:
-        disconnect(backend)
+        if study is not None:
+            disconnect(study)
 
 
 def _objectives(folder: Path, config: Mapping[str, Any]) -> tuple[Objective, ...]:

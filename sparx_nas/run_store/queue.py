@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -149,9 +148,8 @@ def _same(run: Run, architecture: Architecture) -> TrialRecord | None:
 
     While a search runs it does not train again what failed; a resumed one does.
     """
-    retried = () if run.status.get("state") == "running" else ("failed",)
-    states = ("complete", "running", "interrupted", "failed")
-    final = [state for state in states if state not in retried]
+    final = ["complete", "running", "interrupted"]
+    final += ["failed"] if run.status.get("state") == "running" else []
     same = [t for t in run.trials if t.architecture.id == architecture.id and t.state in final]
     return min(same, key=lambda t: final.index(t.state), default=None)
 
@@ -239,5 +237,4 @@ def _open(
         reason = masked(str(cause.__cause__ or cause).splitlines()[0])
         raise StorageError(f"cannot write to the storage {masked(storage)}: {reason}") from cause
     finally:
-        backend: Any = study._storage
-        disconnect(getattr(backend, "_backend", backend))
+        disconnect(study)

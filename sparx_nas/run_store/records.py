@@ -80,16 +80,11 @@ def unfinished(study: optuna.Study, curves_path: Path, *, of_guests: bool = Fals
     """
     finish_decided(study)
     curves = read_curves(curves_path)
-    ended: list[End] = []
-    again: list[int] = []
-    for trial in study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
-        number = turned(trial.number) if of_guests else trial.number
-        end = curves.get(number, Curve()).end
-        if end is None:
-            again.append(number)
-        else:
-            ended.append(end)
-    return Unfinished(tuple(ended), tuple(again))
+    trials = study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
+    numbers = [turned(trial.number) if of_guests else trial.number for trial in trials]
+    ends = {number: curves.get(number, Curve()).end for number in numbers}
+    ended = tuple(end for end in ends.values() if end is not None)
+    return Unfinished(ended, tuple(number for number, end in ends.items() if end is None))
 
 
 def _record(

@@ -20,6 +20,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import RunError, SparxError
+from sparx_nas.run_store.curves import End
 from sparx_nas.run_store.environment import masked
 from sparx_nas.trial.measures import Direction
 from sparx_nas.trial.values import Fidelity, Objective
@@ -28,9 +29,9 @@ LOCK_WAIT_S = 60
 """How long a writer waits for a reader of a SQLite study, and the other way round."""
 CONSTRAINTS = "constraints"
 """The attribute where every sampler, and optuna-dashboard, look for the limits' values."""
-DIRECTIONS: Mapping[StudyDirection, Direction] = {
-    StudyDirection.MAXIMIZE: "max",
-    StudyDirection.MINIMIZE: "min",
+DIRECTIONS: Mapping[Direction, StudyDirection] = {
+    "max": StudyDirection.MAXIMIZE,
+    "min": StudyDirection.MINIMIZE,
 }
 HAS_STUDY = "SELECT 1 FROM studies WHERE study_name = ?"
 HAS_WAITING = (
@@ -68,12 +69,11 @@ def open_study(
     backend = connect(storage)
     try:
         if create:
-            wanted = {direction: each for each, direction in DIRECTIONS.items()}
             study = optuna.create_study(
                 study_name=name,
                 storage=backend,
                 sampler=sampler,
-                directions=[wanted[objective.direction] for objective in objectives],
+                directions=[DIRECTIONS[objective.direction] for objective in objectives],
             )
         else:
             study = optuna.load_study(study_name=name, storage=backend, sampler=sampler)
@@ -136,8 +136,10 @@ def connect(storage: str) -> RDBStorage:
         ) from cause
 
 
-def disconnect(backend: RDBStorage) -> None:
+def disconnect(opened: optuna.Study | RDBStorage) -> None:
     """Close the connections to a database."""
+    backend: Any = opened._storage if isinstance(opened, optuna.Study) else opened
+    backend = getattr(backend, "_backend", backend)
     backend.remove_session()
     backend.engine.dispose()
 
@@ -176,27 +178,19 @@ def begin(
         trial.set_user_attr(key, value)
 
 
-def complete(
-    study: optuna.Study,
-    number: int,
-    *,
-    values: Sequence[float],
-    seconds: float,
-    device: str,
-    top1: float | None,
-    proxy_cost: Mapping[str, Any],
-) -> None:
-    """Tell the study a trial's values, in the order of the objectives.
+def complete(study: optuna.Study, number: int, end: End, objectives: Sequence[Objective]) -> None:
+    """Tell a study what an end record says of the trial with this number in it.
 
     Raises: ValueError if a value is no number, or the trial is not running.
     """
     facts = {
-        "seconds": seconds,
-        "device": device,
-        "top1": top1,
-        "proxy_cost": dict(proxy_cost),
+        "seconds": end.seconds,
+        "device": end.device,
+        "top1": end.top1,
+        "proxy_cost": dict(end.proxy_cost),
         "state": "complete",
     }
+    values = [end.objectives[objective.name] for objective in objectives]
     _finish(study, number, facts, OptunaState.COMPLETE, values)
 
 
@@ -243,8 +237,8 @@ def _agree(study: optuna.Study, objectives: Sequence[Objective]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(names)
-    found = [DIRECTIONS[direction] for direction in study.directions]
-    if study.metric_names != names or found != [o.direction for o in objectives]:
+    wanted = [DIRECTIONS[objective.direction] for objective in objectives]
+    if study.metric_names != names or study.directions != wanted:
         were = ", ".join(study.metric_names or ())
         raise RunError(
             f"the study '{study.study_name}' has other objectives: {were}, not {', '.join(names)}"
@@ -256,14 +250,14 @@ def _finish(
     number: int,
     facts: Mapping[str, Any],
     state: OptunaState,
-    values: Sequence[float] | None = None,
+    values: list[float] | None = None,
 ) -> None:
     """Set the attributes of a trial, then tell its outcome."""
     storage = study._storage
     trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
     for key, value in {"ended": _now(), **facts}.items():
         storage.set_trial_user_attr(trial_id, key, value)
-    study.tell(number, values=None if values is None else list(values), state=state)
+    study.tell(number, values=values, state=state)
 
 
 def _sqlite_file(storage: str) -> Path | None:

@@ -16,13 +16,8 @@ from sparx_nas.ground.errors import RunError
 from sparx_nas.importance import __main__ as command
 from sparx_nas.importance import trained
 from sparx_nas.models import build
-from sparx_nas.run_store import (
-    importance_path,
-    read_importance,
-    weights_path,
-    write_importance,
-    write_status,
-)
+from sparx_nas.run_store import read_importance, weights_path, write_importance, write_status
+from sparx_nas.run_store.importance import importance_path
 from support import runs
 from support.architectures import EDGES, micro
 from support.runs import asked, finished, new_run, new_study

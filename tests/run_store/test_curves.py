@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparx_nas.ground.errors import RunError
-from sparx_nas.run_store import CURVES, log_epoch, log_start, log_test, read_curves
+from sparx_nas.run_store import CURVES, log_epoch, log_start, log_test
+from sparx_nas.run_store.curves import read_curves
 from support import runs
 
 

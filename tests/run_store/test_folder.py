@@ -16,14 +16,14 @@ from sparx_nas.run_store import (
     default_storage,
     environment,
     is_alive,
-    masked,
     read_config,
     read_space_text,
     read_status,
-    storage_of,
     study_name,
     write_status,
 )
+from sparx_nas.run_store.environment import masked
+from sparx_nas.run_store.folder import storage_of
 from sparx_nas.space import parse_space
 from support import runs
 

@@ -13,7 +13,6 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
-    StorageError,
     enqueue,
     fail,
     judge,
@@ -23,6 +22,7 @@ from sparx_nas.run_store import (
     write_config,
     write_status,
 )
+from sparx_nas.run_store.study import StorageError
 from support import runs
 from support.patience import PATIENCE_S
 

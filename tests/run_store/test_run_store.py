@@ -11,7 +11,6 @@ import sparx_nas
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     CURVES,
-    StorageError,
     default_storage,
     load_run,
     log_test,
@@ -20,6 +19,7 @@ from sparx_nas.run_store import (
     write_derived,
     write_status,
 )
+from sparx_nas.run_store.study import StorageError
 from support import runs
 
 

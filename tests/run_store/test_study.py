@@ -10,15 +10,15 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     CURVES,
-    StorageError,
     default_storage,
     fail,
     has_study,
     open_study,
     prune,
-    records,
     unfinished,
 )
+from sparx_nas.run_store.records import records
+from sparx_nas.run_store.study import StorageError
 from sparx_nas.trial.values import Objective
 from support import runs
 

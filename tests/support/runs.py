@@ -283,15 +283,7 @@ def trained(path: Path, number: int, architecture, top1: float) -> End:
 
 def told(study, end: End) -> None:
     """Tell the study how a training ended."""
-    complete(
-        study,
-        end.number,
-        values=[end.objectives[o.name] for o in OBJECTIVES],
-        seconds=end.seconds,
-        device=end.device,
-        top1=end.top1,
-        proxy_cost=end.proxy_cost,
-    )
+    complete(study, end.number, end, OBJECTIVES)
 
 
 def finished(path: Path, study, architecture, top1: float, **facts) -> int:

@@ -19,7 +19,7 @@ from sparx_nas.search.proposing.proposals import Proposal
 from sparx_nas.search.telling.progress import Progress, Running, View
 from sparx_nas.search.telling.wording import what_it_is
 from sparx_nas.trial.pareto import hypervolume, minimised
-from sparx_nas.trial.values import Epoch, Objective, Run, TrialRecord, name_of
+from sparx_nas.trial.values import Epoch, Run, TrialRecord, name_of
 
 LOG = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Ledger:
             proxy_cost=self.proxy_cost(proposal.architecture),
         )
         run_store.log_end(self.path / run_store.CURVES, end)
-        tell(*self._place(number), end, self.settings.objectives)
+        run_store.complete(*self._place(number), end, self.settings.objectives)
         LOG.info("%s complete: %s in %.1f s", name_of(number), objectives, end.seconds)
         self._ended(number)
 
@@ -220,21 +220,6 @@ class Ledger:
     def _eta(self, left: int, pace: float) -> float:
         """Return the seconds that so many more trials take, those running half done on average."""
         return max(0.0, (left - 0.5 * len(self.open)) * pace / self.concurrency)
-
-
-def tell(
-    study: optuna.Study, number: int, end: run_store.End, objectives: Sequence[Objective]
-) -> None:
-    """Tell a study what an end record says of the trial with this number in it."""
-    run_store.complete(
-        study,
-        number,
-        values=[end.objectives[o.name] for o in objectives],
-        seconds=end.seconds,
-        device=end.device,
-        top1=end.top1,
-        proxy_cost=end.proxy_cost,
-    )
 
 
 def label(proposal: Proposal) -> str:

@@ -16,7 +16,7 @@ import ray
 from sparx_nas import run_store
 from sparx_nas.ground.errors import FailureLimitError, RunError
 from sparx_nas.search.asked.settings import Settings
-from sparx_nas.search.booking.ledger import Ledger, tell
+from sparx_nas.search.booking.ledger import Ledger
 from sparx_nas.search.booking.metrics import Metrics
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
 from sparx_nas.search.proposing.sampler import make_sampler
@@ -127,13 +127,13 @@ def _take_up(search: Search, study: optuna.Study, proposals: Proposals) -> None:
     curves, objectives = search.path / run_store.CURVES, search.settings.objectives
     left = run_store.unfinished(study, curves)
     for end in left.ended:
-        tell(study, end.number, end, objectives)
+        run_store.complete(study, end.number, end, objectives)
     again = left.again
     guests = _open_guests(search)
     if guests is not None:
         their = run_store.unfinished(guests, curves, of_guests=True)
         for end in their.ended:
-            tell(guests, run_store.turned(end.number), end, objectives)
+            run_store.complete(guests, run_store.turned(end.number), end, objectives)
         again = (*their.again, *again)
     proposals.restore(again)
     proposals.enqueue_baselines()
