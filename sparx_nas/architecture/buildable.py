@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from operator import index
 
-from sparx_nas.architecture.families import ConvSettings, MambaSettings, SwinSettings
+from sparx_nas.architecture.families import ConvSettings, MambaSettings, PvtSettings, SwinSettings
 from sparx_nas.architecture.fields import Fields
 from sparx_nas.architecture.plan import StagePlan
 from sparx_nas.ground.errors import ArchitectureError
@@ -108,13 +108,11 @@ def _mixer_mistakes(a: Fields) -> Iterator[str]:
         if type(m.kernel) is not int or m.kernel < 1 or m.kernel % 2 == 0:
             yield f"mixer.kernel is {m.kernel!r}; it is odd, for an even one shrinks the map"
         return
-    if isinstance(m, SwinSettings):
-        if type(m.window) is not int or m.window < 1:
-            yield f"mixer.window is {m.window!r}; it is a whole number, 1 or more"
-        yield from _by_stage_mistakes(a, "heads", m.heads)
-        return
+    if isinstance(m, SwinSettings) and (type(m.window) is not int or m.window < 1):
+        yield f"mixer.window is {m.window!r}; it is a whole number, 1 or more"
     yield from _by_stage_mistakes(a, "heads", m.heads)
-    yield from _by_stage_mistakes(a, "spatial_reductions", m.spatial_reductions)
+    if isinstance(m, PvtSettings):
+        yield from _by_stage_mistakes(a, "spatial_reductions", m.spatial_reductions)
 
 
 def _by_stage_mistakes(a: Fields, name: str, values: Sequence[object]) -> Iterator[str]:

@@ -181,7 +181,7 @@ class Architecture(Fields):
 
         Raises: ArchitectureError naming unknown or missing fields, or an id that is not its own.
         """
-        given = dict(value)
+        given = dict(value) if isinstance(value, Mapping) else {}
         if given.pop("schema", None) != SCHEMA or given.pop("kind", None) != "architecture":
             raise ArchitectureError(f"{where}: not an architecture of schema {SCHEMA}")
         said, wiring_id = given.pop("id", ""), given.pop("wiring_id", "")
@@ -207,10 +207,7 @@ class Architecture(Fields):
 
         Raises: ArchitectureError naming the file and what is wrong in it.
         """
-        value = read_json(Path(path), ArchitectureError)
-        if not isinstance(value, dict):
-            raise ArchitectureError(f"{path}: not an architecture of schema {SCHEMA}")
-        return cls.from_dict(value, where=str(path))
+        return cls.from_dict(read_json(Path(path), ArchitectureError), where=str(path))
 
     def save(self, path: str | Path) -> None:
         """Write the architecture as JSON, in one step."""
@@ -226,9 +223,7 @@ class Architecture(Fields):
         Raises: ArchitectureError where the official code fails for the configuration, with the
         reason; docs/architecture.md lists the cases.
         """
-        given = official.translate(arguments)._asdict()
-        mixer = MambaSettings(**{f.name: given.pop(f.name) for f in fields(MambaSettings)})
-        return cls(mixer=mixer, **given)
+        return cls(**official.translate(arguments))
 
     def to_networkx(self, image_size: int | tuple[int, int] = 224) -> "networkx.MultiDiGraph[str]":
         """Return the wiring with shapes on its nodes and channels on its edges.

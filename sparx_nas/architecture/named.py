@@ -7,7 +7,7 @@ what was chosen and why. Layers are counted from 1 here, as everywhere in what p
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.families import PvtSettings, Stem, SwinSettings
@@ -170,17 +170,6 @@ def named(name: str) -> Architecture:
             f"no architecture is called {name!r}.{near}", hint=f"known are {', '.join(NAMED)}"
         )
     return NAMED[name].make()
-
-
-def name_of_architecture(architecture: Architecture) -> str:
-    """Return the name of an architecture that has one, or ""."""
-    return _names().get(architecture.id, "")
-
-
-@lru_cache(maxsize=1)
-def _names() -> Mapping[str, str]:
-    """Return the names by id."""
-    return {entry.make().id: name for name, entry in NAMED.items()}
 
 
 def _mambas() -> Iterator[Named]:

@@ -80,7 +80,7 @@ class Network:
 
         Raises: ArchitectureError naming unknown or missing fields, or what is wrong in one.
         """
-        given = dict(value)
+        given = dict(value) if isinstance(value, Mapping) else {}
         if given.pop("schema", None) != SCHEMA or given.pop("kind", None) != "network":
             raise ArchitectureError(f"{where}: not a network of schema {SCHEMA}")
         known = [f.name for f in fields(cls)]
@@ -105,10 +105,7 @@ class Network:
         """
         path = Path(folder)
         path = path / CONFIG if path.is_dir() else path
-        value = read_json(path, ArchitectureError)
-        if not isinstance(value, dict):
-            raise ArchitectureError(f"{path}: not a network of schema {SCHEMA}")
-        return cls.from_dict(value, where=str(path))
+        return cls.from_dict(read_json(path, ArchitectureError), where=str(path))
 
     def save(self, folder: str | Path) -> None:
         """Write config.json into a folder, in one step."""

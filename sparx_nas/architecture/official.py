@@ -6,9 +6,9 @@ facts of the public model (LMMMEng/SparX, models/sparx_mamba.py), observed by ru
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from sparx_nas.architecture.families import Norm, Stem
+from sparx_nas.architecture.families import MambaSettings, Norm, Stem
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.architecture.patterns import StageInput, sparx
 from sparx_nas.ground.errors import ArchitectureError, did_you_mean
@@ -20,7 +20,11 @@ PER_STAGE: Mapping[str, tuple[Any, ...]] = {
     "ls_init_value": (None, None, 1, 1),
     "sr_ratio": (8, 4, 2, 1),
 }
-SCALARS: Mapping[str, Any] = {"ssm_d_state": 1, "ssm_dt_rank": "auto", "ssm_conv": 5}
+SCALARS: Mapping[str, tuple[str, Any]] = {
+    "ssm_d_state": ("state_dim", 1),
+    "ssm_dt_rank": ("dt_rank", "auto"),
+    "ssm_conv": ("conv_kernel", 5),
+}
 DENSE_KEYS = ("dense_step", "dense_start", "max_dense_depth", "cross_stage")
 NORMS: Mapping[str, Norm] = {"GroupNorm": "group", "LayerNorm2d": "layer"}
 ACTIVATIONS = {"SiLU": "silu", "GELU": "gelu", "ReLU": "relu"}
@@ -38,27 +42,8 @@ COLLIDING = (
 """Keywords with which the official constructor fails, for it passes them on itself."""
 
 
-class OfficialConfig(NamedTuple):
-    """What the arguments say, in the words of `Architecture`; one entry a stage."""
-
-    graph: ConnectivityGraph
-    widths: tuple[int, ...]
-    stem: Stem
-    state_dim: int
-    dt_rank: int | str
-    conv_kernel: int
-    act: str
-    expand: tuple[float, ...]
-    mlp_ratio: tuple[float, ...]
-    mlp_act: str
-    norm: Norm
-    layer_scale: tuple[float | None, ...]
-    reductions: tuple[int, ...]
-    stage_inputs: tuple[StageInput, ...]
-
-
-def translate(arguments: Mapping[str, Any]) -> OfficialConfig:
-    """Translate constructor arguments, without changing them.
+def translate(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate constructor arguments into those of `Architecture`, without changing them.
 
     Raises: ArchitectureError listing everything with which the official model fails as well.
     """
@@ -85,22 +70,19 @@ def translate(arguments: Mapping[str, Any]) -> OfficialConfig:
     if mistakes:
         raise ArchitectureError.of("official configuration", mistakes)
     graph, inputs = _wiring(depths, dense)
-    return OfficialConfig(
-        graph=graph,
-        widths=widths,
-        stem=stem,
-        state_dim=scalars["ssm_d_state"],
-        dt_rank=scalars["ssm_dt_rank"],
-        conv_kernel=scalars["ssm_conv"],
-        act=acts[0],
-        expand=tuple(stages["ssm_ratio"]),
-        mlp_ratio=tuple(stages["mlp_ratio"]),
-        mlp_act=acts[1],
-        norm=norm,
-        layer_scale=tuple(None if v is None else float(v) for v in stages["ls_init_value"]),
-        reductions=tuple(max(1, int(r)) for r in stages["sr_ratio"]),
-        stage_inputs=inputs,
-    )
+    return {
+        "graph": graph,
+        "widths": widths,
+        "stem": stem,
+        "mixer": MambaSettings(**scalars, act=acts[0]),
+        "expand": tuple(stages["ssm_ratio"]),
+        "mlp_ratio": tuple(stages["mlp_ratio"]),
+        "mlp_act": acts[1],
+        "norm": norm,
+        "layer_scale": tuple(None if v is None else float(v) for v in stages["ls_init_value"]),
+        "reductions": tuple(max(1, int(r)) for r in stages["sr_ratio"]),
+        "stage_inputs": inputs,
+    }
 
 
 def _wiring(
@@ -204,14 +186,12 @@ def _stem(value: Any) -> Stem:
 
 def _scalars(given: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     """Take out the settings that all stages share."""
-    out = {name: given.pop(name, default) for name, default in SCALARS.items()}
-    mistakes += [f"{n} is {v!r}; it is a whole number" for n, v in out.items() if not _whole(v, n)]
+    out = {}
+    for name, (ours, default) in SCALARS.items():
+        value = out[ours] = given.pop(name, default)
+        if type(value) is not int and (ours, value) != ("dt_rank", "auto"):
+            mistakes.append(f"{name} is {value!r}; it is a whole number")
     return out
-
-
-def _whole(value: Any, name: str) -> bool:
-    """Tell whether a setting is a whole number, or the rank "auto"."""
-    return type(value) is int or (name == "ssm_dt_rank" and value == "auto")
 
 
 def _left_over(given: dict[str, Any], mistakes: list[str]) -> None:

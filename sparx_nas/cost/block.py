@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from sparx_nas.architecture.families import Mixer
-from sparx_nas.cost.conv import count_conv
+from sparx_nas.cost.aggregator import count_aggregator
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.mamba import count_mamba
 from sparx_nas.cost.pvt import count_pvt
@@ -18,9 +18,10 @@ MIXERS: Mapping[Mixer, Callable[[Tally, LayerShape], None]] = {
     "scan": count_mamba,
     "window": count_swin,
     "reduction": count_pvt,
-    "convolution": count_conv,
+    "convolution": count_mamba,
 }
-"""A mixer's count includes the normed stream that it is given, as far as it keeps it."""
+"""A mixer's count includes the normed stream that it is given, as far as it keeps it; a ganglion's
+aggregator is counted besides."""
 
 
 @lru_cache(maxsize=65536)
@@ -36,6 +37,8 @@ def layer_cost(layer: LayerShape) -> Tally:
     t.norm(C, L, per_position=per_position)
     t.params += 4 * C * layer.layer_scale
     t.layer_scale_elements += 2 * C * L * layer.layer_scale
+    if layer.sources:
+        count_aggregator(t, layer)
     MIXERS[layer.family.kind](t, layer)
     _feed_forward(t, layer)
     return t

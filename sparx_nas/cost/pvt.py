@@ -5,16 +5,13 @@ Source: arXiv 2106.13797, section 3.
 """
 
 from sparx_nas.architecture.plan import spatially_reduced
-from sparx_nas.cost.aggregator import count_aggregator
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.tally import Tally
 
 
 def count_pvt(t: Tally, layer: LayerShape) -> None:
-    """Count the attention; a ganglion's aggregator stands in front of it."""
+    """Count the attention."""
     C, H, W, r = layer.C, layer.H, layer.W, layer.spatial_reduction
-    if layer.sources:
-        count_aggregator(t, layer)
     L, Ls = H * W, spatially_reduced(H, r) * spatially_reduced(W, r)
     if r > 1:
         if min(H, W) < r:

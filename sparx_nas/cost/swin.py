@@ -3,16 +3,13 @@
 Letters: C width, L = H*W, h x w window. Source: arXiv 2103.14030, section 3.2.
 """
 
-from sparx_nas.cost.aggregator import count_aggregator
 from sparx_nas.cost.layer_shape import LayerShape
 from sparx_nas.cost.tally import Tally
 
 
 def count_swin(t: Tally, layer: LayerShape) -> None:
-    """Count the attention, padding included; a ganglion's aggregator stands in front of it."""
+    """Count the attention, padding included."""
     C, H, W, window = layer.C, layer.H, layer.W, layer.family.mixer.window
-    if layer.sources:
-        count_aggregator(t, layer)
     h, w = min(window, H), min(window, W)
     tokens, L = h * w, H * W
     padded = (H + -H % h) * (W + -W % w)

@@ -155,13 +155,12 @@ def _check(image_size: int, seed: int, val_fraction: float, limit: int | None) -
 
 def _split(source: Source, seed: int, val_fraction: float) -> tuple[dict[str, Part], str]:
     """Decide every image's split, and say in words how."""
-    rest = np.arange(len(source.train.labels))
+    labels = source.train.labels
+    rest = np.arange(len(labels))
     if source.test is None:
         count = share(TEST_FRACTION, len(rest))
-        test_picks, rest = take_stratified(
-            source.train.labels, count, seed=seed, stream=TEST_STREAM
-        )
-        test = Part(source.train, test_picks)
+        picks, rest = take_stratified(labels, count, seed=seed, stream=TEST_STREAM)
+        test = Part(source.train, picks)
         rule = f"test is {count} images drawn by seed {seed}, stratified by class"
     else:
         test = Part(source.test, np.arange(len(source.test.labels)))
@@ -170,15 +169,11 @@ def _split(source: Source, seed: int, val_fraction: float) -> tuple[dict[str, Pa
         val = Part(source.val, np.arange(len(source.val.labels)))
         parts = {"train": Part(source.train, rest), "val": val, "test": test}
         return parts, f"{rule}; val is val/"
-    count = share(val_fraction, len(source.train.labels))
-    drawn, kept = take_stratified(
-        source.train.labels[rest], min(count, len(rest)), seed=seed, stream=VAL_STREAM
-    )
-    parts = {
-        "train": Part(source.train, rest[kept]),
-        "val": Part(source.train, rest[drawn]),
-        "test": test,
-    }
+    count = share(val_fraction, len(labels))
+    within = min(count, len(rest))
+    drawn, kept = take_stratified(labels[rest], within, seed=seed, stream=VAL_STREAM)
+    train, val = (Part(source.train, rest[picks]) for picks in (kept, drawn))
+    parts = {"train": train, "val": val, "test": test}
     return parts, f"{rule}; val is {count} train images drawn by seed {seed}, stratified by class"
 
 

@@ -3,9 +3,9 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,6 @@ class Found:
     images: Mapping[str, int]
     num_classes: int | None
     in_chans: int | None
-
-    def describe(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "name": self.name,
-            "place": self.place,
-            "images": dict(self.images),
-            "num_classes": self.num_classes,
-            "in_chans": self.in_chans,
-        }
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ class Source:
     val: Pool | None = None
     test: Pool | None = None
     test_origin: str = "the data set's own"
-    skipped: tuple[Skipped, ...] = field(default=())
+    skipped: tuple[Skipped, ...] = ()
 
 
 def digest_files(root: Path, files: Sequence[str], sizes: Sequence[int], labels: Labels) -> bytes:

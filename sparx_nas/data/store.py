@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,26 +29,9 @@ class Motion:
     flip: bool
 
 
-class Store(Protocol):
-    """The images of one split."""
-
-    @property
-    def labels(self) -> Tensor:
-        """Class numbers, int64."""
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """Images that turned out broken so far."""
-
-    def read(
-        self, groups: list[Picks], *, motion: Motion | None, device: torch.device, workers: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield uint8 (B, C, H, W) and labels (B) of each group of positions, on the device."""
-
-
 @dataclass(frozen=True)
 class MemoryStore:
-    """Images kept at their final size: `pixels` is uint8 (n, C, H, W)."""
+    """Images kept at their final size: `pixels` is uint8 (n, C, H, W), `labels` int64 (n)."""
 
     pixels: Tensor
     labels: Tensor
@@ -58,7 +40,10 @@ class MemoryStore:
     def read(
         self, groups: list[Picks], *, motion: Motion | None, device: torch.device, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read groups of images; all images move to the device once, when reading starts."""
+        """Yield uint8 (B, C, H, W) and labels (B) of each group of positions, on the device.
+
+        All images move there once, when reading starts.
+        """
         pixels, labels = self.pixels.to(device), self.labels.to(device)
         for group in groups:
             picks = torch.from_numpy(group).to(device)
@@ -95,7 +80,7 @@ class StreamStore:
     def read(
         self, groups: list[Picks], *, motion: Motion | None, device: torch.device, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read groups of images; a group whose images are all broken is left out."""
+        """Read groups as `MemoryStore` does; one whose images are all broken is left out."""
         labels = self.labels
         seed = int(motion.rng.integers(2**62)) if motion is not None else None
         reader: DataLoader[list[Tensor | str]] = DataLoader(
@@ -106,8 +91,8 @@ class StreamStore:
             generator=torch.Generator(),
         )
         for group, decoded in zip(groups, reader, strict=True):
-            kept = [item for item in decoded if isinstance(item, Tensor)]
             good = [isinstance(item, Tensor) for item in decoded]
+            kept = [item for item in decoded if isinstance(item, Tensor)]
             for position, item in zip(group, decoded, strict=True):
                 if isinstance(item, str):
                     path = self.pool.name(int(self.picks[position]))
@@ -120,6 +105,10 @@ class StreamStore:
             yield images.to(device), labels[group[good]].to(device)
 
 
+Store = MemoryStore | StreamStore
+"""The images of one split."""
+
+
 class _Decoding(Dataset[list[Tensor | str]]):
     """Decode a group of positions at a time; a broken image becomes the reason, as text."""
 
@@ -130,9 +119,7 @@ class _Decoding(Dataset[list[Tensor | str]]):
         return [self._one(int(position)) for position in group]
 
     def _one(self, position: int) -> Tensor | str:
-        if self.seed is None:
-            return _decoded(self.store.pool, int(self.store.picks[position]), self.store.side)
-        rng = np.random.default_rng([self.seed, position])
+        rng = None if self.seed is None else np.random.default_rng([self.seed, position])
         return _decoded(self.store.pool, int(self.store.picks[position]), self.store.side, rng)
 
 

@@ -20,8 +20,21 @@ GROUPS = 4
 """Channels attend to one another within contiguous groups of C // GROUPS."""
 
 
-def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> dict[str, nn.Module]:
-    """Return the modules of an aggregator of `sources` maps, in the official order."""
+def add_aggregator(op: nn.Module, plan: BackbonePlan, stage: StagePlan, sources: int) -> None:
+    """Give a mixer the modules of an aggregator of `sources` maps; none for 0.
+
+    `scale` is the learnable factor (1,) of a ganglion's scores, for plans that have one.
+    """
+    scale = None
+    if sources and plan.attention_scale is not None:
+        scale = nn.Parameter(torch.full((1,), plan.attention_scale))
+    op.register_parameter("scale", scale)
+    for name, module in _modules(plan, stage, sources).items() if sources else ():
+        op.add_module(name, module)
+
+
+def _modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> dict[str, nn.Module]:
+    """Return the modules of an aggregator, in the official order."""
     C, E, inner = stage.width, stage.width * sources, 3 * (stage.inner // 3)
     return {
         "d_norm": make_norm(plan.norm, E, plan.family.norm_eps),
@@ -41,13 +54,6 @@ def aggregator_modules(plan: BackbonePlan, stage: StagePlan, sources: int) -> di
             nn.Conv2d(3 * C, inner, 1, groups=3),
         ),
     }
-
-
-def aggregator_scale(plan: BackbonePlan, sources: int) -> nn.Parameter | None:
-    """Return the learnable factor (1,) of a ganglion's scores, for plans that have one."""
-    if not sources or plan.attention_scale is None:
-        return None
-    return nn.Parameter(torch.full((1,), plan.attention_scale))
 
 
 def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
+from sparx_nas.models.aggregator import add_aggregator, aggregate
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 
 
@@ -24,12 +24,9 @@ class ConvMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
-        self.register_parameter("scale", aggregator_scale(plan, sources))
+        add_aggregator(self, plan, stage, sources)
         self.backend, self.inner = backend, stage.inner
-        if sources:
-            for name, module in aggregator_modules(plan, stage, sources).items():
-                self.add_module(name, module)
-        else:
+        if not sources:
             self.in_proj = PointwiseConv2d(stage.width, stage.inner)
         self.conv2d = DepthwiseConv2d(stage.inner, plan.mixer.conv_kernel)
         self.act = ACTIVATIONS[plan.mixer.act]()

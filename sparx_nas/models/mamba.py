@@ -14,7 +14,7 @@ from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels import ss2d
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.reference import DIRECTIONS
-from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
+from sparx_nas.models.aggregator import add_aggregator, aggregate
 from sparx_nas.models.norms import ACTIVATIONS, make_norm
 
 STEP_RANGE = (1e-3, 0.1)
@@ -31,7 +31,7 @@ class MambaMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
-        self.register_parameter("scale", aggregator_scale(plan, sources))
+        add_aggregator(self, plan, stage, sources)
         D, R, N, bias = stage.inner, stage.rank, plan.mixer.state_dim, plan.family.bias
         self.x_proj_weight = nn.Parameter(torch.empty(DIRECTIONS * (R + 2 * N), D, 1))
         self.dt_projs_weight = nn.Parameter(torch.empty(DIRECTIONS, D, R))
@@ -39,10 +39,7 @@ class MambaMixer(nn.Module):
         self.A_logs = nn.Parameter(torch.empty(DIRECTIONS * D, N))
         self.Ds = nn.Parameter(torch.empty(DIRECTIONS * D))
         self.backend = backend
-        if sources:
-            for name, module in aggregator_modules(plan, stage, sources).items():
-                self.add_module(name, module)
-        else:
+        if not sources:
             self.in_proj = PointwiseConv2d(stage.width, D, bias=bias)
         kernel = plan.mixer.conv_kernel
         if kernel:

@@ -5,14 +5,14 @@ it; weights of linear maps become those of 1x1 convolutions. Nothing is guessed 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from sparx_nas.ground.errors import ArchitectureError
 
-Rules = tuple[tuple[str, str], ...]
+Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 WRAPPERS = ("model", "state_dict", "module", "state_dict_ema", "model_ema")
 """Keys under which training code keeps the state dict in a checkpoint."""
@@ -20,6 +20,12 @@ PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
 DERIVED = ("relative_position_index", "attn_mask")
 """Buffers of other code that follow from the shape."""
+
+
+def _earlier(match: re.Match[str]) -> str:
+    """Name the downsampling at the start of a stage after the stage before."""
+    return f"layers.{int(match[1]) - 1}.downsample."
+
 
 VMAMBA: Rules = (
     (r"^patch_embed\.2\.", "patch_embed.1."),
@@ -42,7 +48,9 @@ SWIN: Rules = (
     (r"^norm\.", "classifier.0."),
     (r"^head\.(?:fc\.)?", "classifier.3."),
 )
+SWIN_OF_TIMM: Rules = ((r"^layers\.(\d+)\.downsample\.", _earlier), *SWIN)
 PVT: Rules = (
+    (r"^stages\.(\d+)\.downsample\.", _earlier),
     (r"^patch_embed\.proj\.", "patch_embed.0."),
     (r"^patch_embed\.norm\.", "patch_embed.1."),
     (r"^stages\.", "layers."),
@@ -66,16 +74,13 @@ def renamed(checkpoint: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[s
     Raises: ArchitectureError if the checkpoint holds no state dict.
     """
     state = unwrapped(checkpoint)
-    rules, earlier = _rules(state)
+    rules = _rules(state)
     out: dict[str, Tensor] = {}
     for name, value in state.items():
-        if name.endswith(DERIVED):
-            continue
-        new = re.sub(r"^layers\.(\d+)\.downsample\.", _earlier, name) if earlier == "l" else name
-        new = re.sub(r"^stages\.(\d+)\.downsample\.", _earlier, new) if earlier == "s" else new
-        for pattern, replacement in rules:
-            new = re.sub(pattern, replacement, new)
-        out[new] = _shaped(value, like.get(new))
+        if not name.endswith(DERIVED):
+            for pattern, replacement in rules:
+                name = re.sub(pattern, replacement, name)
+            out[name] = _shaped(value, like.get(name))
     return out
 
 
@@ -101,28 +106,20 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _rules(state: Mapping[str, Tensor]) -> tuple[Rules, str]:
-    """Return the rules for a state dict, and whether a downsampling stands before its stage there.
-
-    "l" and "s" are for names that start with layers and stages, "" is for none.
-    """
+def _rules(state: Mapping[str, Tensor]) -> Rules:
+    """Return the rules for a state dict; none where the names are ours."""
     if any(name.startswith("stages.") and ".attn." in name for name in state):
-        return PVT, "s"
+        return PVT
     if any(name.startswith("layers.") and ".attn." in name for name in state):
         # The original Swin shrinks at the end of a stage, as this network; timm's at the start.
-        return SWIN, "" if "layers.0.downsample.reduction.weight" in state else "l"
+        return SWIN if "layers.0.downsample.reduction.weight" in state else SWIN_OF_TIMM
     official = ("classifier.head.weight", "patch_embed.7.weight")
     vmamba = official[0] in state or (
         official[1] in state
         and state[official[1]].ndim == 1
         and "patch_embed.3.weight" not in state
     )
-    return (VMAMBA if vmamba else ()), ""
-
-
-def _earlier(match: re.Match[str]) -> str:
-    """Name the downsampling at the start of a stage after the stage before."""
-    return f"layers.{int(match[1]) - 1}.downsample."
+    return VMAMBA if vmamba else ()
 
 
 def _shaped(value: Tensor, like: Tensor | None) -> Tensor:

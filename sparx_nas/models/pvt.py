@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
+from sparx_nas.models.aggregator import add_aggregator, aggregate
 from sparx_nas.models.norms import PositionNorm
 
 
@@ -26,13 +26,10 @@ class PvtMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
-        self.register_parameter("scale", aggregator_scale(plan, sources))
+        add_aggregator(self, plan, stage, sources)
         C, reduction = stage.width, stage.spatial_reduction
         self.backend = backend
         self.heads, self.reduction = stage.heads, reduction
-        if sources:
-            for name, module in aggregator_modules(plan, stage, sources).items():
-                self.add_module(name, module)
         self.query = PointwiseConv2d(C, C)
         self.key_value = PointwiseConv2d(C, 2 * C)
         self.proj = PointwiseConv2d(C, C)

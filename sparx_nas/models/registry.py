@@ -31,27 +31,23 @@ FREE = "sparx_nas"
 """The model whose architecture is an argument."""
 IN1K = "in1k"
 ARCHITECTURE_FILE = "arch.json"
-LICENSE = "apache-2.0"
-
-
-def _shared_cfg() -> dict[str, Any]:
-    """Return what the configurations of all models have in common."""
-    return {
-        "input_size": (3, 224, 224),
-        "pool_size": (7, 7),
-        "num_classes": 1000,
-        "interpolation": "bicubic",
-        "mean": IMAGENET_DEFAULT_MEAN,
-        "std": IMAGENET_DEFAULT_STD,
-        "first_conv": "patch_embed.0",
-        "classifier": "classifier.3",
-        "license": LICENSE,
-    }
+SHARED_CFG: Mapping[str, Any] = {
+    "input_size": (3, 224, 224),
+    "pool_size": (7, 7),
+    "num_classes": 1000,
+    "interpolation": "bicubic",
+    "mean": IMAGENET_DEFAULT_MEAN,
+    "std": IMAGENET_DEFAULT_STD,
+    "first_conv": "patch_embed.0",
+    "classifier": "classifier.3",
+    "license": "apache-2.0",
+}
+"""What the configurations of all models have in common."""
 
 
 def _cfg(entry: Named) -> dict[str, Any]:
     """Return the configuration of a named model: where weights are, how images are fed to it."""
-    cfg = _shared_cfg() | {"crop_pct": entry.crop_pct, "url": entry.url}
+    cfg = {**SHARED_CFG, "crop_pct": entry.crop_pct, "url": entry.url}
     if entry.timm:
         source = get_pretrained_cfg(entry.timm)
         shared = ("mean", "std", "crop_pct", "interpolation", "hf_hub_id", "license")
@@ -61,7 +57,7 @@ def _cfg(entry: Named) -> dict[str, Any]:
 
 default_cfgs = generate_default_cfgs(
     {f"{name}.{IN1K}" if e.url or e.timm else name: _cfg(e) for name, e in NAMED.items()}
-    | {FREE: _shared_cfg()}
+    | {FREE: dict(SHARED_CFG)}
 )
 """What timm's registry reads of this module when a model is registered."""
 

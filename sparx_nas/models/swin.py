@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.convolution import PointwiseConv2d
-from sparx_nas.models.aggregator import aggregate, aggregator_modules, aggregator_scale
+from sparx_nas.models.aggregator import add_aggregator, aggregate
 
 APART = -100.0
 """Added to the score of positions of one window that are not neighbours in the map."""
@@ -30,16 +30,13 @@ class SwinMixer(nn.Module):
         self, plan: BackbonePlan, stage: StagePlan, sources: int, index: int, backend: str
     ) -> None:
         super().__init__()
-        self.register_parameter("scale", aggregator_scale(plan, sources))
+        add_aggregator(self, plan, stage, sources)
         C, window = stage.width, plan.mixer.window
         self.backend = backend
         self.heads, self.window, self.shifts = stage.heads, window, bool(index % 2)
         self.relative_position_bias_table = nn.Parameter(
             torch.empty((2 * window - 1) ** 2, stage.heads)
         )
-        if sources:
-            for name, module in aggregator_modules(plan, stage, sources).items():
-                self.add_module(name, module)
         self.qkv = PointwiseConv2d(C, 3 * C)
         self.proj = PointwiseConv2d(C, C)
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)

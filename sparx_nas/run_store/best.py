@@ -1,7 +1,5 @@
 """`best/`: the design to use, as a folder that can be handed on."""
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -10,7 +8,7 @@ from typing import Any
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
 from sparx_nas.ground.errors import RunError
 from sparx_nas.ground.quantities import percent, si
-from sparx_nas.ground.record import json_text, read_json, write_json
+from sparx_nas.ground.record import json_text, read_json, write_bytes, write_json
 from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
 from sparx_nas.run_store.weights import weights_path
@@ -49,9 +47,7 @@ def write_best(path: Path, run: Run) -> TrialRecord | None:
         write_json(arch, trial.architecture.to_dict())
     weights = weights_path(path, trial.architecture.id)
     if weights.exists() and not model.exists():
-        part = folder / f".{WEIGHTS}.{os.getpid()}.part"
-        shutil.copyfile(weights, part)
-        part.replace(model)
+        write_bytes(model, weights.read_bytes())
     replace_text(folder / CONFIG, json_text(network.to_dict()))
     replace_text(folder / SNIPPET, _snippet(network, with_weights=model.exists()))
     replace_text(folder / README, _readme(run, trial, network, with_weights=model.exists()))

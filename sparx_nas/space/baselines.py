@@ -6,8 +6,9 @@ from typing import Any
 from sparx_nas.space.fields import NO_START, NO_WINDOW, PUBLISHED, STAGE_FIELDS, checked
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import published_design
-from sparx_nas.space.reading import with_defaults
-from sparx_nas.space.stage import StageDesign, StageSpace
+from sparx_nas.space.reading import check_start
+from sparx_nas.space.search_space import StageSpace
+from sparx_nas.space.stage import StageDesign
 from sparx_nas.space.tree import Entry, Mistakes, Scalar, section, shown
 
 REQUIRED = ("sparx", "plain", "dense")
@@ -77,7 +78,7 @@ def _fields(entry: Entry, mistakes: Mistakes) -> Mapping[str, Any]:
         return {}
     inner = section(entry, tuple(STAGE_FIELDS), mistakes)
     given = {name: checked(value, STAGE_FIELDS[name], mistakes) for name, value in inner.items()}
-    with_defaults(given, entry, mistakes)
+    check_start(given, entry, mistakes)
     return given
 
 

@@ -11,8 +11,7 @@ from sparx_nas.space.free import FreeStage
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import PublishedStage
 from sparx_nas.space.reading import Draft, read_draft
-from sparx_nas.space.search_space import SearchSpace, assemble
-from sparx_nas.space.stage import StageSpace
+from sparx_nas.space.search_space import SearchSpace, StageSpace, assemble
 from sparx_nas.space.tree import Mistakes, read_tree
 
 SUFFIXES = (".yaml", ".yml")

@@ -134,12 +134,13 @@ PUBLISHED: dict[str, Scalar] = {
 """What a field is where a stage or a baseline leaves it out."""
 
 LIMITS = ("params", "macs", "activation_bytes")
-TARGET: dict[str, tuple[Check, int]] = {
-    "image_size": (whole(1, 8192), 224),
-    "num_classes": (whole(1, 10**7), 1000),
-    "in_chans": (whole(1, 1024), 3),
+TARGET: dict[str, Check] = {
+    "image_size": whole(1, 8192),
+    "num_classes": whole(1, 10**7),
+    "in_chans": whole(1, 1024),
 }
-"""Checks and defaults of what the network is for."""
+USUAL_TARGET = {"image_size": 224, "num_classes": 1000, "in_chans": 3}
+"""What the network is for where the file does not say it."""
 
 PROXY: dict[str, Check] = {
     "data": text,

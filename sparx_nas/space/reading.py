@@ -1,6 +1,6 @@
 """Read the sections of a space file; every mistake is noted and the rest still read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from sparx_nas.space.fields import (
     STAGE_FIELDS,
     STAGE_SETTINGS,
     TARGET,
+    USUAL_TARGET,
     Check,
     amount,
     checked,
@@ -67,8 +68,6 @@ def read_draft(tree: Entry, mistakes: Mistakes) -> Draft:
     rows = _rows(top.get("stages"), head.get("wiring"), mistakes)
     settings = _settings(top, len(rows), mistakes)
     note_impossible(top, rows, settings, mistakes)
-    target = {key: default for key, (_, default) in TARGET.items()}
-    target_checks = {key: check for key, (check, _) in TARGET.items()}
     return Draft(
         name=head.get("name") or "",
         about=head.get("about") or "",
@@ -76,21 +75,20 @@ def read_draft(tree: Entry, mistakes: Mistakes) -> Draft:
         rows=rows,
         settings=settings,
         limits=_values(top.get("limits"), dict.fromkeys(LIMITS, amount), mistakes),
-        target=target | _values(top.get("target"), target_checks, mistakes),
+        target=USUAL_TARGET | _values(top.get("target"), TARGET, mistakes),
         proxy=_values(top.get("proxy"), PROXY, mistakes),
         baselines=top.get("baselines"),
     )
 
 
-def with_defaults(given: Mapping[str, Any], where: Entry, mistakes: Mistakes) -> dict[str, Any]:
-    """Fill in the published fields; whoever sets one of a ganglion must say where ganglia start."""
+def check_start(given: Collection[str], where: Entry, mistakes: Mistakes) -> None:
+    """Note where a field of a ganglion is set, and not at which layer ganglia start."""
     ganglion_fields = [key for key in given if key in PUBLISHED]
     if ganglion_fields and "start" not in given:
         mistakes.add(
             where,
             f"start: missing; {ganglion_fields[0]} matters only where ganglia start at a layer.",
         )
-    return PUBLISHED | dict(given)
 
 
 def _values(entry: Entry | None, checks: Mapping[str, Check], mistakes: Mistakes) -> dict[str, Any]:
@@ -127,14 +125,9 @@ def _row(number: int, item: Entry, fields: tuple[str, ...], mistakes: Mistakes) 
         if key in inner
     }
     if "start" in fields:
-        choices = with_defaults(given, item, mistakes)
-    else:
-        choices = {"stage_input": (PUBLISHED["stage_input"],)} | given
-    choices = {
-        key: choices[key] if isinstance(choices[key], tuple) else (choices[key],)
-        for key in STAGE_FIELDS
-        if key in choices
-    }
+        check_start(given, item, mistakes)
+    usual = {key: (value,) for key, value in PUBLISHED.items() if key in fields}
+    choices = {key: (usual | given)[key] for key in STAGE_FIELDS if key in usual | given}
     _check_row(number, choices, inner, mistakes)
     return Row(
         number=number,

@@ -14,13 +14,18 @@ from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.errors import NoFeasibleError, SpaceError
 from sparx_nas.ground.quantities import si
 from sparx_nas.ground.record import content_id
-from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign, StageSpace
+from sparx_nas.space.free import FreeStage
+from sparx_nas.space.published import PublishedStage
+from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
 from sparx_nas.space.tree import Scalar
 
 DRAWS = 1000
 """How many random candidates `sample` costs before it gives up on the limits."""
 
 ENUMERABLE = 20_000
+
+StageSpace = PublishedStage | FreeStage
+"""The choices of one stage."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,8 +1,7 @@
 """What the two families of stages share: genes, what was left out, and a finished stage."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from sparx_nas.architecture.graph import StageGraph
 from sparx_nas.architecture.patterns import StageInput
@@ -45,29 +44,3 @@ class StageDesign:
         """Pin the place of the stage's input where it is idle."""
         if not self.graph.mixes_input:
             object.__setattr__(self, "stage_input", "first")
-
-
-class StageSpace(Protocol):
-    """The choices of one stage. Designs are enumerated without repetition."""
-
-    genes: tuple[Gene, ...]
-    dropped: tuple[Dropped, ...]
-
-    @property
-    def meaning(self) -> object:
-        """Return what the stage's choices amount to, as a JSON value."""
-
-    def decode(self, genotype: Genotype) -> StageDesign:
-        """Return the stage that a full genotype of the space means."""
-
-    def encode(self, design: StageDesign) -> dict[str, Scalar] | None:
-        """Return the canonical genes of a design, or None where the stage cannot be it."""
-
-    def distinct(self) -> int:
-        """Return the exact number of designs."""
-
-    def designs(self) -> Iterator[StageDesign]:
-        """Go through all designs."""
-
-    def corners(self) -> tuple[StageDesign, StageDesign]:
-        """Return a smallest and a largest design."""

@@ -198,7 +198,6 @@ def test_finding_digits_needs_no_folder() -> None:
     found = find_data("digits", None)
     assert found.images == {"all": 1797}
     assert found.data_dir is None
-    assert json.dumps(found.describe())
 
 
 def test_an_unknown_name_is_one_clear_error() -> None:
