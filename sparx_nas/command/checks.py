@@ -65,6 +65,11 @@ def one_of(*known: str) -> Check:
     return check
 
 
+def stride(text: str) -> int:
+    """Check for a stride of the stem."""
+    return int(one_of("4", "2", "1")(text))
+
+
 def some_text(text: str) -> str:
     """Check for text that is not empty."""
     if not text.strip():

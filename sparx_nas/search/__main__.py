@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import error_text, exit_code
 from sparx_nas.ground.errors import RunError
-from sparx_nas.search.asked.options import Given, Options, command_line, read_options
+from sparx_nas.search.asked.options import Options, command_line, read_options
 
 if TYPE_CHECKING:
     from sparx_nas.space import SearchSpace

@@ -13,13 +13,14 @@ import yaml
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.named import named
 from sparx_nas.architecture.network import CONFIG, Network, Preprocessing
+from sparx_nas.command.options import Given
 from sparx_nas.cost import estimate
 from sparx_nas.data import DATA_NAMES, Divided
 from sparx_nas.ground.errors import ArchitectureError, RunError
 from sparx_nas.ground.record import read_json
 from sparx_nas.train.images import IMAGENET, normalisation, open_images
 from sparx_nas.train.options import Options
-from sparx_nas.train.reading import Given, given_in, read_recipe, recipe_text
+from sparx_nas.train.reading import given_in, read_recipe, recipe_text
 from sparx_nas.train.recipe import Recipe, changes, size_of
 
 ARCH, RECIPE, ENV = "arch.json", "recipe.yaml", "env.json"
