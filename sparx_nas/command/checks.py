@@ -82,6 +82,11 @@ def path(text: str) -> Path:
     return Path(some_text(text)).expanduser()
 
 
+def anywhere(path: str) -> str:
+    """Return a path that means the same in any working directory."""
+    return str(Path(path).expanduser().absolute())
+
+
 def file_word(text: str) -> str:
     """Check for a word that can name a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):

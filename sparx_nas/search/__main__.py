@@ -60,11 +60,10 @@ def _list_spaces(asked: Options) -> int:
 
 def _explain(asked: Options, space: "SearchSpace") -> int:
     """Print what a space holds."""
-    from sparx_nas.search.telling.describe import space_text
     from sparx_nas.search.telling.describe_json import space_json
+    from sparx_nas.space.explain import explain, render
 
-    show = space_json if asked.format == "json" else space_text
-    sys.stdout.write(show(space))
+    sys.stdout.write(space_json(space) if asked.format == "json" else render(explain(space)))
     return 0
 
 

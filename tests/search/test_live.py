@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sparx_nas.search.telling.live import header, make_view, summary_lines
+from sparx_nas.search.telling.live import header, make_view
 from sparx_nas.search.telling.live_rich import RichView
+from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.search.telling.wording import sparkline, what_it_is
 from sparx_nas.trial.values import OBJECTIVES as KNOWN
 from sparx_nas.trial.values import Epoch, Objective

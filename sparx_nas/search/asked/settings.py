@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from sparx_nas.command.checks import anywhere
 from sparx_nas.command.options import Given, raw_of
 from sparx_nas.search.asked.options import (
     CONFIGURABLE,
@@ -118,8 +119,8 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
     few = options.trials <= TPE_TRIALS
     sampler: Sampler = options.sampler if options.sampler != "auto" else ("tpe" if few else "nsga2")
     decided = _training(options, space) | {
-        "space": _anywhere(options.space) if _is_path(options.space) else options.space,
-        "data_dir": _anywhere(str(options.data_dir)) if options.data_dir else None,
+        "space": anywhere(options.space) if _is_path(options.space) else options.space,
+        "data_dir": anywhere(str(options.data_dir)) if options.data_dir else None,
         "constraints": limits,
         "sampler": sampler,
         "time_budget_s": options.time_budget,
@@ -140,7 +141,7 @@ def _training(options: Options, space: SearchSpace) -> dict[str, Any]:
         for key, default in PROXY_DEFAULTS.items()
     }
     if proxy["data"] not in DATA_WORDS and Path(proxy["data"]).expanduser().is_dir():
-        proxy["data"] = _anywhere(proxy["data"])
+        proxy["data"] = anywhere(proxy["data"])
     return proxy
 
 
@@ -207,8 +208,3 @@ def _line(value: Any) -> str:
 def _is_path(space: str) -> bool:
     """Tell whether a space was asked for by path rather than by name."""
     return "/" in space or "\\" in space or space.endswith(SUFFIXES)
-
-
-def _anywhere(path: str) -> str:
-    """Return a path that means the same in any working directory."""
-    return str(Path(path).expanduser().absolute())

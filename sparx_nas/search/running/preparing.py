@@ -1,33 +1,67 @@
-"""What is made sure before a search begins: the place, what is left to do, the data."""
+"""What a search needs before it begins: its place, Ray, the data, its folder and its log."""
 
-from collections.abc import Mapping
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from sparx_nas import run_store
+from sparx_nas.command.stopping import listening
+from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
-from sparx_nas.search.asked.places import Slots
-from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.asked.places import Slots, slots
+from sparx_nas.search.asked.prepared import Search, data_request
+from sparx_nas.search.asked.settings import Settings, to_config
 from sparx_nas.search.running import worker
-from sparx_nas.search.telling.live import make_view, summary_lines
-from sparx_nas.trial.values import Fidelity
+from sparx_nas.search.running.cluster import cluster, dashboard_lines
+from sparx_nas.search.telling.live import PlainView
+from sparx_nas.search.telling.summary import summary_lines
+from sparx_nas.space import SearchSpace
+
+LOG = logging.getLogger("sparx_nas")
 
 
-def check_new(path: Path) -> None:
-    """Make sure that a run can be made there, before anything is started.
+@contextmanager
+def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Iterator[Search]:
+    """Make sure of all that a search needs, and yield it; Ray is up and signals are heard.
 
-    Raises: RunError if there is something already, or the place cannot be written.
+    Raises: SparxError for what is missing or does not fit; nothing is written then.
     """
-    if path.exists():
-        hint = f"--resume {path} goes on with it; --experiment gives another name"
-        raise RunError(f"{path} exists; a run is never overwritten", hint=hint)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "--output names another place"
-        raise RunError(f"cannot make {path.parent}: {error.strerror}", hint=hint) from error
+    path = resume or Path(settings.output) / settings.name
+    if resume is None:
+        _check_new(path)
+    settings = replace(settings, output=str(path.parent))
+    if not settings.address:
+        folder = Path(settings.data_dir) if settings.data_dir else None
+        found = find_data(settings.data, folder).data_dir
+        settings = replace(settings, data_dir=str(found) if found else None)
+    # Ray has handlers of signals of its own; ours come after.
+    with (
+        cluster(address=settings.address, dashboard=settings.dashboard) as ray_cluster,
+        listening() as stop,
+    ):
+        places = slots(settings, ray_cluster)
+        seen = _look_at_data(settings, places)
+        _write_folder(path, settings, space, seen, resumed=resume is not None)
+        with _logging_to(path / "search.log"):
+            began = "resumed" if resume else "begun"
+            LOG.info("search %s on %s: %s", began, seen["device"], places)
+            LOG.info("trials run on %s", seen["kernels"])
+            yield Search(
+                settings=settings,
+                space=space,
+                path=path,
+                slots=places,
+                data=seen["data"],
+                storage=settings.storage or run_store.default_storage(path),
+                dashboard_lines=dashboard_lines(ray_cluster),
+                stop=stop,
+            )
 
 
 def nothing_left(path: Path, settings: Settings) -> bool:
@@ -46,28 +80,29 @@ def nothing_left(path: Path, settings: Settings) -> bool:
         return False
     if run_store.waiting(path):
         return False
-    view = make_view("plain", settings=settings, path=path, dashboard_lines=[])
-    for line in (
-        *summary_lines(run, path),
-        "",
-        "Nothing is left to train; --trials N asks more.",
-    ):
+    view = PlainView(settings, path, [], sys.stdout)
+    said = "Nothing is left to train; --trials N asks more."
+    for line in (*summary_lines(run, path), "", said):
         view.message(line)
-    view.close()
     return True
 
 
-def data_request(settings: Settings) -> dict[str, Any]:
-    """Return the arguments with which workers open the data."""
-    return {
-        "name": settings.data,
-        "data_dir": settings.data_dir,
-        "image_size": settings.image_size,
-        "seed": settings.seed,
-    }
+def _check_new(path: Path) -> None:
+    """Make sure that a run can be made there, before anything is started.
+
+    Raises: RunError if there is something already, or the place cannot be written.
+    """
+    if path.exists():
+        hint = f"--resume {path} goes on with it; --experiment gives another name"
+        raise RunError(f"{path} exists; a run is never overwritten", hint=hint)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "--output names another place"
+        raise RunError(f"cannot make {path.parent}: {error.strerror}", hint=hint) from error
 
 
-def look_at_data(settings: Settings, places: Slots) -> dict[str, Any]:
+def _look_at_data(settings: Settings, places: Slots) -> dict[str, Any]:
     """Open the data where the trials will, here or on a worker, and describe them.
 
     Raises: what the worker raised, if a user can mend it.
@@ -83,20 +118,40 @@ def look_at_data(settings: Settings, places: Slots) -> dict[str, Any]:
         raise DeviceError(f"a worker could not open the data: {error.cause}") from error
 
 
-def same_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Refuse to go on with other images than the run began with.
+def _write_folder(
+    path: Path, settings: Settings, space: SearchSpace, seen: Mapping[str, Any], *, resumed: bool
+) -> None:
+    """Make the folder of a new run, or write the settings with which one goes on.
 
-    Raises: RunError with both hashes.
+    Raises: RunError with both hashes for other images than the run began with.
     """
-    before = run_store.read_env(path).get("data", {}).get("data_id")
-    if before != data["data_id"]:
+    config, data = to_config(settings, space), seen["data"]
+    if not resumed:
+        env = run_store.environment(data, seen["device"])
+        run_store.create_folder(path, config=config, space_text=space.source_text, env=env)
+    elif (before := run_store.read_env(path).get("data", {}).get("data_id")) != data["data_id"]:
         raise RunError(
             f"{path}: the data changed since the run began (hash {before}, now {data['data_id']})",
             hint="bring the old data back, or start a new run",
         )
+    else:
+        run_store.write_config(path, config)
+    run_store.write_status(path, state="running", asked=settings.trials)
 
 
-def fidelity_of(settings: Settings, data: Mapping[str, Any]) -> Fidelity:
-    """Say how every trial of the run is trained."""
-    names = ("data", "epochs", "batch_size", "image_size", "width", "stem_stride", "seed")
-    return Fidelity(data_id=data["data_id"], **{n: getattr(settings, n) for n in names})
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Write the log of the search, and what Ray Tune complains of, to a file in the block."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logs = (LOG, logging.getLogger("ray.tune"))
+    for log in logs:
+        log.addHandler(handler)
+        log.propagate = False
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.removeHandler(handler)
+        handler.close()

@@ -11,7 +11,6 @@ from sparx_nas.search.asked.settings import Settings
 from sparx_nas.search.telling.live_json import JsonView
 from sparx_nas.search.telling.live_rich import RichView
 from sparx_nas.search.telling.progress import Progress, View
-from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.search.telling.wording import (
     BEST,
     SHORT,
@@ -25,8 +24,6 @@ from sparx_nas.search.telling.wording import (
     what_it_is,
 )
 from sparx_nas.trial.values import TrialRecord
-
-__all__ = ["PlainView", "make_view", "summary_lines"]
 
 
 class PlainView:
