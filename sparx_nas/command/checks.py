@@ -65,6 +65,11 @@ def one_of(*known: str) -> Check:
     return check
 
 
+def stride(text: str) -> int:
+    """Check for a stride of the stem."""
+    return int(one_of("4", "2", "1")(text))
+
+
 def some_text(text: str) -> str:
     """Check for text that is not empty."""
     if not text.strip():
@@ -75,6 +80,11 @@ def some_text(text: str) -> str:
 def path(text: str) -> Path:
     """Check for a path, `~` being the home directory."""
     return Path(some_text(text)).expanduser()
+
+
+def anywhere(path: str) -> str:
+    """Return a path that means the same in any working directory."""
+    return str(Path(path).expanduser().absolute())
 
 
 def file_word(text: str) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sparx_nas.export.source import Source, read_source
 from sparx_nas.export.target import Target
 from sparx_nas.export.weights import write_weights
 from sparx_nas.ground.errors import ExportError, SparxError
+from sparx_nas.ground.installed import versions
 
 CARD = "card"
 WRITERS: Mapping[str, Callable[[Job], dict[str, Any]]] = {
@@ -95,16 +95,5 @@ def _head(source: Source) -> dict[str, Any]:
     return {
         "architecture": source.network.architecture.id,
         "weights_sha256": hashlib.sha256(source.weights.read_bytes()).hexdigest(),
-        "versions": versions(),
+        "versions": {"python": platform.python_version(), **versions(PACKAGES)},
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what makes the files."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from sparx_nas.ground.installed import versions
 
 PACKAGES = (
     "sparx-nas",
@@ -51,7 +52,7 @@ def environment(data: Mapping[str, Any], device: str) -> dict[str, Any]:
         "cpu_count": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": _graphics_cards(),
-        "versions": _versions(PACKAGES),
+        "versions": versions(PACKAGES),
         "git": _commit(Path(__file__).resolve().parents[2]),
     }
 
@@ -66,17 +67,6 @@ def _command(arguments: Sequence[str]) -> list[str]:
     home = str(Path.home())
     hidden = [masked(argument) for argument in arguments]
     return [word.replace(home, "~") if len(home) > 1 else word for word in hidden]
-
-
-def _versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the version of every package that is installed."""
-    found = {}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _processor() -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import error_text, exit_code
 from sparx_nas.ground.errors import RunError
-from sparx_nas.search.asked.options import Given, Options, command_line, read_options
+from sparx_nas.search.asked.options import Options, command_line, read_options
 
 if TYPE_CHECKING:
     from sparx_nas.space import SearchSpace
@@ -59,11 +60,10 @@ def _list_spaces(asked: Options) -> int:
 
 def _explain(asked: Options, space: "SearchSpace") -> int:
     """Print what a space holds."""
-    from sparx_nas.search.telling.describe import space_text
     from sparx_nas.search.telling.describe_json import space_json
+    from sparx_nas.space.explain import explain, render
 
-    show = space_json if asked.format == "json" else space_text
-    sys.stdout.write(show(space))
+    sys.stdout.write(space_json(space) if asked.format == "json" else render(explain(space)))
     return 0
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sparx_nas.ground.tree import Entry, Mistakes, Scalar, section, shown
 from sparx_nas.space.fields import NO_START, NO_WINDOW, PUBLISHED, STAGE_FIELDS, checked
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import published_design
 from sparx_nas.space.reading import check_start
 from sparx_nas.space.search_space import StageSpace
 from sparx_nas.space.stage import StageDesign
-from sparx_nas.space.tree import Entry, Mistakes, Scalar, section, shown
 
 REQUIRED = ("sparx", "plain", "dense")
 WORDS: Mapping[str, Mapping[str, Scalar]] = {

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Literal
 
 from sparx_nas.ground.errors import SpaceError, did_you_mean
+from sparx_nas.ground.tree import Mistakes, read_tree
 from sparx_nas.space.baselines import read_baselines
 from sparx_nas.space.free import FreeStage
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import PublishedStage
 from sparx_nas.space.reading import Draft, read_draft
 from sparx_nas.space.search_space import SearchSpace, StageSpace, assemble
-from sparx_nas.space.tree import Mistakes, read_tree
 
 SUFFIXES = (".yaml", ".yml")
 FOLDER = "search_spaces"

@@ -15,7 +15,7 @@ from sparx_nas.architecture.families import (
     SwinSettings,
 )
 from sparx_nas.ground.errors import did_you_mean
-from sparx_nas.space.tree import Entry, Mistakes, Scalar, shown
+from sparx_nas.ground.tree import Entry, Mistakes, Scalar, shown
 
 Check = Callable[[Any], Any]
 NO_START = "none"

@@ -6,8 +6,8 @@ from typing import Any
 
 from sparx_nas.architecture.graph import INPUT, StageGraph, layer_name
 from sparx_nas.architecture.patterns import StageInput
+from sparx_nas.ground.tree import Scalar
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
-from sparx_nas.space.tree import Scalar
 
 OFF_ON = (0, 1)
 

@@ -9,8 +9,8 @@ from sparx_nas.architecture.families import FAMILIES
 from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph
 from sparx_nas.architecture.patterns import dense_stage, plain_stage
 from sparx_nas.ground.errors import ArchitectureError
+from sparx_nas.ground.tree import Entry, Mistakes, Scalar
 from sparx_nas.space.fields import NO_START
-from sparx_nas.space.tree import Entry, Mistakes, Scalar
 
 
 @dataclass(frozen=True, kw_only=True)

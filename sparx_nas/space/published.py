@@ -10,9 +10,9 @@ from math import prod
 from typing import Any
 
 from sparx_nas.architecture.patterns import plain_stage, sparx_stage, thin_stage
+from sparx_nas.ground.tree import Scalar
 from sparx_nas.space.fields import NO_START, NO_WINDOW
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
-from sparx_nas.space.tree import Scalar
 
 LARGEST_TABLE = 50_000
 """Combinations of one stage that are tabulated; about two seconds."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparx_nas.architecture.families import FAMILIES, MixerSettings
+from sparx_nas.ground.tree import Entry, Mistakes, Scalar, section, shown
 from sparx_nas.space.fields import (
     LIMITS,
     MIXER,
@@ -28,7 +29,6 @@ from sparx_nas.space.fields import (
 )
 from sparx_nas.space.possible import Row, note_impossible
 from sparx_nas.space.published import LARGEST_TABLE, combinations
-from sparx_nas.space.tree import Entry, Mistakes, Scalar, section, shown
 
 SCHEMA = 1
 REQUIRED = ("schema", "name", "about", "backbone", "wiring", "stages", "baselines")

@@ -14,10 +14,10 @@ from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.errors import NoFeasibleError, SpaceError
 from sparx_nas.ground.quantities import si
 from sparx_nas.ground.record import content_id
+from sparx_nas.ground.tree import Scalar
 from sparx_nas.space.free import FreeStage
 from sparx_nas.space.published import PublishedStage
 from sparx_nas.space.stage import Dropped, Gene, Genotype, StageDesign
-from sparx_nas.space.tree import Scalar
 
 DRAWS = 1000
 """How many random candidates `sample` costs before it gives up on the limits."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparx_nas.architecture.graph import StageGraph
 from sparx_nas.architecture.patterns import StageInput
-from sparx_nas.space.tree import Scalar
+from sparx_nas.ground.tree import Scalar
 
 Genotype = Mapping[str, Scalar]
 

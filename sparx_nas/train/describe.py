@@ -44,15 +44,7 @@ def header(job: Job, trainer: "Trainer", workers: int) -> list[str]:
 
 def cost_of(job: Job) -> CostEstimate:
     """Count the network that is trained, for one image."""
-    network = job.network
-    return estimate(
-        network.architecture,
-        job.facts.image_size,
-        network.in_chans,
-        network.num_classes,
-        network.width,
-        network.stem_stride,
-    )
+    return estimate(job.network.architecture, job.facts.image_size, **job.network.build_arguments)
 
 
 def dry_run_text(job: Job, trainer: "Trainer") -> str:

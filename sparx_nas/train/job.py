@@ -13,13 +13,15 @@ import yaml
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.named import named
 from sparx_nas.architecture.network import CONFIG, Network, Preprocessing
+from sparx_nas.command.checks import anywhere
+from sparx_nas.command.options import Given
 from sparx_nas.cost import estimate
 from sparx_nas.data import DATA_NAMES, Divided
 from sparx_nas.ground.errors import ArchitectureError, RunError
 from sparx_nas.ground.record import read_json
 from sparx_nas.train.images import IMAGENET, normalisation, open_images
 from sparx_nas.train.options import Options
-from sparx_nas.train.reading import Given, given_in, read_recipe, recipe_text
+from sparx_nas.train.reading import given_in, read_recipe, recipe_text
 from sparx_nas.train.recipe import Recipe, changes, size_of
 
 ARCH, RECIPE, ENV = "arch.json", "recipe.yaml", "env.json"
@@ -240,13 +242,13 @@ def _split_of_run(path: Path, data: str) -> dict[str, Given]:
     trained, config = folder / CONFIG, folder.parent / RUN_CONFIG
     try:
         facts = json.loads(trained.read_text(encoding="utf-8"))["facts"]
-        if facts["asked"]["data"] in (data, _anywhere(data)):
+        if facts["asked"]["data"] in (data, anywhere(data)):
             return {"split_seed": Given(str(trained), str(facts["recipe"]["split_seed"]))}
     except (OSError, KeyError, TypeError, ValueError):
         pass
     try:
         value = yaml.safe_load(config.read_text(encoding="utf-8"))
-        same = value["data"] in (data, _anywhere(data))
+        same = value["data"] in (data, anywhere(data))
         return {"split_seed": Given(f"{config}: seed", str(int(value["seed"])))} if same else {}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return {}
@@ -269,9 +271,4 @@ def _is_folder(data: str) -> bool:
 
 def _called(data: str) -> str:
     """Return what data are called in any working directory."""
-    return _anywhere(data) if _is_folder(data) else data
-
-
-def _anywhere(path: str) -> str:
-    """Return a path that means the same in any working directory."""
-    return str(Path(path).expanduser().absolute())
+    return anywhere(data) if _is_folder(data) else data

@@ -12,11 +12,10 @@ from sparx_nas.ground.errors import DataError, OptionError
 from sparx_nas.models import load_network
 from sparx_nas.train.describe import score_text
 from sparx_nas.train.evaluation import Judge
-from sparx_nas.train.fields import FIELD
 from sparx_nas.train.images import open_images
 from sparx_nas.train.options import Options
 from sparx_nas.train.processes import joined, workers_here
-from sparx_nas.train.recipe import FIELDS, Recipe
+from sparx_nas.train.recipe import FIELD, Recipe
 from sparx_nas.train.result import accuracy
 from sparx_nas.train.trainer import autocast, precision
 
@@ -55,14 +54,14 @@ def run_evaluation(asked: Options) -> int:
 def recipe_of(network: Network, asked: Options) -> Recipe:
     """Return the recorded recipe, or a plain one, with what was asked for in its place."""
     recorded = network.facts.get("recipe", {})
-    given = {key: recorded[key] for key in FIELDS if key in recorded}
+    given = {key: recorded[key] for key in FIELD if key in recorded}
     plain = {"image_size": network.preprocessing.image_size[0], "batch_size": 1, "epochs": 1}
     if network.facts.get("made_by") == "search":
         # A search draws its splits and all else from one seed.
         plain["split_seed"] = network.facts.get("seed", 0)
     fields: dict[str, Any] = {**plain, "lr": 1.0, **given}
     for key, (_, raw) in asked.fields.items():
-        fields[key] = FIELD[key].check(str(raw))
+        fields[key] = FIELD[key].read(raw)
     whole: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     return Recipe(**whole)
 

@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sparx_nas.command import checks
-from sparx_nas.command.checks import Check
-from sparx_nas.ground.errors import OptionError
-from sparx_nas.train.fields import FIELD
-from sparx_nas.train.flags import parse_flags
-from sparx_nas.train.reading import Given
-
-HINT = "--help lists every option"
-OUTPUT = Path("runs/train")
+from sparx_nas.command.checks import file_word, one_of, path, some_text, whole
+from sparx_nas.command.flags import parse_flags
+from sparx_nas.command.options import (
+    HINT,
+    Given,
+    exclusions,
+    option,
+    options_of,
+    read_all,
+    refuse,
+    switch,
+)
+from sparx_nas.train.recipe import FIELD, GROUPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,37 +27,61 @@ class Options:
     `fields` are those of the recipe that were given as flags, unchecked.
     """
 
-    arch: str | None = None
-    data: str | None = None
-    data_dir: Path | None = None
-    recipe: str | None = None
-    output: Path = OUTPUT
-    name: str | None = None
-    resume: Path | None = None
-    evaluate: Path | None = None
-    split: Literal["val", "test"] = "val"
-    device: str = "auto"
-    workers: int | None = None
-    dry_run: bool = False
-    verbose: bool = False
+    arch: str | None = option(
+        None, some_text, "FILE|DIR|NAME", "arch.json, a run's best/, or a name: sparx_mamba_t", ""
+    )
+    data: str | None = option(
+        None,
+        some_text,
+        "NAME|DIR",
+        "imagenet, digits, fashion_mnist, cifar10, cifar100, an image folder",
+        "",
+    )
+    data_dir: Path | None = option(
+        None, path, "DIR", "where the data set is", "where it is usually found"
+    )
+    recipe: str | None = option(
+        None, some_text, "NAME|FILE", "imagenet, small, digits, or a YAML file", "by the data"
+    )
+    output: Path = option(Path("runs/train"), path, "DIR", "folder of the trainings")
+    name: str | None = option(
+        None, file_word, "NAME", "name of this one and of its folder", "<arch>-<data>-<date>-<time>"
+    )
+    resume: Path | None = option(None, path, "DIR", "go on with a training's folder")
+    device: str = option(
+        "auto", one_of("auto", "cpu", "cuda"), "NAME", "auto (a GPU if there is one), cpu or cuda"
+    )
+    workers: int | None = option(
+        None,
+        whole(0, 1024, auto=True),
+        "N|auto",
+        "processes that decode images, for each of torchrun's",
+        "auto",
+    )
+    dry_run: bool = switch("show what would be run and what it takes; write nothing", "")
+    verbose: bool = switch("show tracebacks", "")
+    evaluate: Path | None = option(None, path, "DIR", "score a trained folder instead; no training")
+    split: Literal["val", "test"] = option(
+        "val", one_of("val", "test"), "NAME", "val or test, which --evaluate scores"
+    )
     fields: Mapping[str, Given] = field(default_factory=dict)
 
 
-CHECKS: Mapping[str, Check] = {
-    "arch": checks.some_text,
-    "data": checks.some_text,
-    "data_dir": checks.path,
-    "recipe": checks.some_text,
-    "output": checks.path,
-    "name": checks.file_word,
-    "resume": checks.path,
-    "evaluate": checks.path,
-    "split": checks.one_of("val", "test"),
-    "device": checks.one_of("auto", "cpu", "cuda"),
-    "workers": checks.whole(0, 1024, auto=True),
+OPTIONS = options_of(Options)
+OWN_GROUPS = {
+    "what": ("arch", "data", "data_dir", "recipe"),
+    "run": ("output", "name", "resume", "device", "workers", "dry_run", "verbose"),
+    "evaluation": ("evaluate", "split"),
 }
 JUDGING = ("batch_size", "image_size", "crop_pct", "crop_mode", "interpolation", "amp", "limit")
 """Fields of a recipe that an evaluation may be given."""
+
+DESCRIPTION = """Train one architecture in full, by a recipe.
+
+On several processes: torchrun --nproc-per-node N -m sparx_nas.train …
+
+Every field of a recipe has a flag of its own, which wins over the recipe.
+"""
 
 
 def read_options(argv: Sequence[str], prog: str) -> Options:
@@ -63,51 +91,33 @@ def read_options(argv: Sequence[str], prog: str) -> Options:
 
     Raises: OptionError listing every wrong or missing option.
     """
-    given = parse_flags(argv, prog)
-    found: dict[str, Any] = {}
-    fields: dict[str, Given] = {}
+    rows = OPTIONS | FIELD
+    named = OWN_GROUPS | {f"recipe_{group}": names for group, names in GROUPS.items()}
+    groups = {group: {name: rows[name] for name in names} for group, names in named.items()}
+    given = parse_flags(groups, argv, prog=prog, description=DESCRIPTION)
     mistakes = _conflicts(given)
-    for name, raw in given.items():
-        place = f"--{name.replace('_', '-')}"
-        check = CHECKS.get(name) or (FIELD[name].check if name in FIELD else None)
-        try:
-            value = check(str(raw)) if check else raw
-        except ValueError as wrong:
-            mistakes.append(f"{place} {wrong}")
-            continue
-        if name in FIELD:
-            fields[name] = Given(place, str(raw))
-        else:
-            found[name] = value
-    if len(mistakes) == 1:
-        raise OptionError(mistakes[0].rstrip("."), hint=HINT)
-    if mistakes:
-        items = "\n".join(f"  - {mistake}" for mistake in mistakes)
-        raise OptionError(f"{len(mistakes)} options are wrong\n{items}", hint=HINT)
-    return Options(**found, fields=fields)
+    found = read_all(given, rows, mistakes)
+    refuse(mistakes, f"{len(mistakes)} options are wrong", hint=HINT)
+    own = {name: value for name, value in found.items() if name in OPTIONS}
+    return Options(**own, fields={name: given[name] for name in given if name in FIELD})
 
 
-def _conflicts(given: Mapping[str, Any]) -> list[str]:
+def _conflicts(given: Mapping[str, Given]) -> list[str]:
     """Return what is missing, and what cannot be asked for at once."""
     mistakes = []
-    alone = "evaluate" in given or "resume" in given
-    if not alone:
+    if "evaluate" not in given and "resume" not in given:
         wants = {"arch": "an architecture", "data": "a data set"}
         mistakes += [
             f"--{name} is missing: a training needs {what}."
             for name, what in wants.items()
             if name not in given
         ]
-    pairs = [("resume", other) for other in ("evaluate", "name", "output")]
-    pairs += [("evaluate", other) for other in ("arch", "recipe", "name", "output", "dry_run")]
-    mistakes += [
-        f"--{a} and --{b.replace('_', '-')} cannot both be given."
-        for a, b in pairs
-        if a in given and b in given
-    ]
+    rules = [("resume", other, "") for other in ("evaluate", "name", "output")]
+    rules += [("evaluate", other, "") for other in ("arch", "recipe", "name", "output", "dry_run")]
+    mistakes += exclusions(given, rules)
     if "split" in given and "evaluate" not in given:
         mistakes.append("--split is for --evaluate; a training decides it.")
     if "evaluate" in given:
         strange = [name for name in given if name in FIELD and name not in JUDGING]
-        mistakes += [f"--{n.replace('_', '-')} does not matter to --evaluate." for n in strange]
+        mistakes += [f"{given[name].place} does not matter to --evaluate." for name in strange]
     return mistakes

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from sparx_nas.command.config_file import given_in_file
+from sparx_nas.command.options import Given, read_all, refuse
 from sparx_nas.ground.errors import OptionError, did_you_mean
-from sparx_nas.space.tree import Entry, Mistakes, read_tree
-from sparx_nas.train.fields import FIELD
-from sparx_nas.train.recipe import FIELDS, SCHEMA, SIZED, SIZES, Recipe
+from sparx_nas.ground.tree import Entry, Mistakes, read_tree
+from sparx_nas.train.recipe import FIELD, SCHEMA, SIZED, SIZES, Recipe
 
 HEAD = ("schema", "about")
 REQUIRED = ("image_size", "batch_size", "epochs", "lr")
@@ -21,13 +21,6 @@ DEFAULTS: Mapping[str, str] = {
     "cifar100": "small",
 }
 """The recipe of a data set when nobody names one."""
-
-
-class Given(NamedTuple):
-    """A field as it was given: text, or texts by size; `place` is how messages call it."""
-
-    place: str
-    raw: str | Mapping[str, str]
 
 
 def recipe_names() -> list[str]:
@@ -69,31 +62,27 @@ def given_in(text: str, place: str) -> dict[str, Given]:
     """
     mistakes = Mistakes(place)
     tree = read_tree(text, mistakes)
-    out = {}
-    for key, entry in (tree.value if tree else {}).items():
-        if key == "schema" and entry.value != SCHEMA:
-            mistakes.add_line(entry.line, f"schema: is {entry.value}; this version reads {SCHEMA}")
-        if key in HEAD:
-            continue
-        if key not in FIELDS:
-            near = did_you_mean(key, FIELDS) or f" Known are {', '.join(FIELDS)}."
-            mistakes.add_line(entry.line, f"{key}: unknown field.{near}")
-        elif entry.value is not None:
-            out[key] = Given(f"{place}:{entry.line}: {key}", _raw(entry))
-    if mistakes.found and tree:
-        _note_values(out, {key: entry.line for key, entry in tree.value.items()}, mistakes)
-    _raise_all([f"{place}:{line}: {text}" for line, text in sorted(mistakes.found)], place)
-    return out
+    entries = tree.value if tree else {}
+    if "schema" in entries and (schema := entries["schema"].value) != SCHEMA:
+        line = entries["schema"].line
+        mistakes.add_line(line, f"schema: is {schema}; this version reads {SCHEMA}")
+    given = given_in_file(tree, mistakes, known=FIELD, skipped=HEAD, called="field")
+    if mistakes.found:
+        _note_values(given, entries, mistakes)
+    mistakes.raise_all(OptionError)
+    return given
 
 
-def _note_values(given: Mapping[str, Given], lines: Mapping[str, int], mistakes: Mistakes) -> None:
+def _note_values(
+    given: Mapping[str, Given], entries: Mapping[str, Entry], mistakes: Mistakes
+) -> None:
     """Note the wrong values of a file that has other mistakes; `read_recipe` never sees those."""
     for name, (_, raw) in given.items():
-        for text in [raw] if isinstance(raw, str) else raw.values():
+        for one in raw.values() if isinstance(raw, Mapping) else [raw]:
             try:
-                FIELD[name].check(text)
+                FIELD[name].read(one)
             except ValueError as wrong:
-                mistakes.add_line(lines[name], f"{name}: {wrong}")
+                mistakes.add_line(entries[name].line, f"{name}: {wrong}")
 
 
 def read_recipe(given: Mapping[str, Given], size: str) -> Recipe:
@@ -101,16 +90,11 @@ def read_recipe(given: Mapping[str, Given], size: str) -> Recipe:
 
     Raises: OptionError listing every wrong or missing field and every contradiction.
     """
-    found: dict[str, Any] = {}
     mistakes = [f"{name}: missing; a recipe has one" for name in REQUIRED if name not in given]
-    for name, (place, raw) in given.items():
-        try:
-            found[name] = FIELD[name].check(_of_size(name, raw, size))
-        except ValueError as wrong:
-            mistakes += [f"{place} {line}" for line in str(wrong).split("\n")]
+    found = read_all(_of_size(given, size, mistakes), FIELD, mistakes)
     if not mistakes:
         mistakes = contradictions(Recipe(**found))
-    _raise_all(mistakes, "the recipe")
+    refuse(mistakes, f"the recipe has {len(mistakes)} mistakes")
     return Recipe(**found)
 
 
@@ -130,34 +114,14 @@ def contradictions(recipe: Recipe) -> list[str]:
     return [text for wrong, text in rules if wrong]
 
 
-def _raise_all(mistakes: list[str], where: str) -> None:
-    """Raise: OptionError with all mistakes, if there are any."""
-    if len(mistakes) == 1:
-        raise OptionError(mistakes[0].rstrip("."))
-    if mistakes:
-        items = "\n".join(f"  - {mistake}" for mistake in mistakes)
-        raise OptionError(f"{where} has {len(mistakes)} mistakes\n{items}")
-
-
-def _raw(entry: Entry) -> str | dict[str, str]:
-    """Spell a value of a YAML file as text, lists with commas; a mapping as texts."""
-    value = entry.value
-    if isinstance(value, dict):
-        return {key: str(_raw(inner)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return ",".join(str(_raw(item)) for item in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _of_size(name: str, raw: str | Mapping[str, str], size: str) -> str:
-    """Return the text that holds for a size.
-
-    Raises: ValueError if the field has one value for all, or the size is missing.
-    """
-    if isinstance(raw, str):
-        return raw
-    if name not in SIZED:
-        raise ValueError("is a mapping; it is one value.")
-    if set(raw) != set(SIZES):
-        raise ValueError(f"has {', '.join(raw)}; by size it has {', '.join(SIZES)}.")
-    return raw[size]
+def _of_size(given: Mapping[str, Given], size: str, mistakes: list[str]) -> dict[str, Given]:
+    """Return what holds for a size, adding to `mistakes` what leaves a size out."""
+    found = dict(given)
+    for name in SIZED:
+        if name in given and isinstance(raw := given[name].raw, Mapping):
+            if set(raw) == set(SIZES):
+                found[name] = given[name]._replace(raw=raw[size])
+            else:
+                sizes = f"has {', '.join(raw)}; by size it has {', '.join(SIZES)}."
+                mistakes.append(f"{found.pop(name).place} {sizes}")
+    return found

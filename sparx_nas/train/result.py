@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tensorboardX import SummaryWriter
 from torch import nn
 
 from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.installed import versions
 from sparx_nas.ground.quantities import wilson
 from sparx_nas.ground.record import write_json, write_text
 from sparx_nas.models import save_network
@@ -66,7 +66,7 @@ def environment(job: Job, *, device: str, processes: int) -> dict[str, Any]:
         "processes": processes,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": _versions(),
+        "versions": versions(PACKAGES),
         "data": {
             "name": source.name,
             "source": source.place,
@@ -176,14 +176,3 @@ class Curves:
     def close(self) -> None:
         """Write what is left."""
         self.writer.close()
-
-
-def _versions() -> dict[str, str]:
-    """Return the version of every package that is installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sparx_nas.command.options import Given
 from sparx_nas.data import DATA_NAMES
 from sparx_nas.ground.errors import OptionError
-from sparx_nas.search.asked import flags, settings
+from sparx_nas.search.asked import settings
 from sparx_nas.search.asked.config_file import read_config_file
 from sparx_nas.search.asked.options import (
-    CHECKS,
-    LIST_CHECKS,
-    Given,
+    GROUPS,
+    OPTIONS,
     Options,
     command_line,
     read_options,
@@ -41,8 +41,8 @@ def resolved(*argv: str, name: str = "run-1") -> settings.Settings:
 
 def test_every_option_has_a_flag_a_check_and_a_default():
     names = set(Options.__dataclass_fields__)
-    assert {name for group in flags.GROUPS.values() for name in group} == names
-    assert set(CHECKS) | set(LIST_CHECKS) == names
+    assert {name for group in GROUPS.values() for name in group} == names
+    assert set(OPTIONS) == names
     assert options() == Options()
 
 

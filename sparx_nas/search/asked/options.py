@@ -5,15 +5,24 @@ the command line wins.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, get_args
 
-from sparx_nas.command import checks
-from sparx_nas.command.checks import Check
-from sparx_nas.ground.errors import OptionError
+from sparx_nas.command.checks import file_word, number, one_of, path, some_text, stride, whole
+from sparx_nas.command.flags import parse_flags
+from sparx_nas.command.options import (
+    HINT,
+    Given,
+    exclusions,
+    option,
+    options_of,
+    read_all,
+    refuse,
+    switch,
+)
 from sparx_nas.search.asked import values
-from sparx_nas.search.asked.flags import SWITCHES, parse_flags
 from sparx_nas.trial.measures import MEASURES
 from sparx_nas.trial.values import Objective
 
@@ -22,8 +31,9 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 Format = Literal["auto", "rich", "plain", "json"]
 KeepWeights = Literal["front", "all", "none"]
 
-HINT = "--help lists every option"
 DEFAULT_OBJECTIVES = ("top1", "macs")
+_from_space = partial(option, None, said="from the space")
+"""An option whose default is in the `proxy` section of the space file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,97 +45,132 @@ class Options:
     `gpus_per_trial` are None for auto, `device` and `sampler` say "auto".
     """
 
-    space: str = "mamba_t"
-    list_spaces: bool = False
-    explain: bool = False
-    config: Path | None = None
-    objectives: tuple[Objective, ...] = tuple(
-        Objective(name=name, direction=MEASURES[name].direction) for name in DEFAULT_OBJECTIVES
+    space: str = option(
+        "mamba_t", some_text, "NAME|FILE", "the search space, by name or as the path of a YAML file"
     )
-    constraint: Mapping[str, int] = field(default_factory=dict)
-    trials: int = 24
-    time_budget: float | None = None
-    max_failures: int = 10
-    sampler: SamplerChoice = "auto"
-    seed: int = 0
-    data: str | None = None
-    data_dir: Path | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    image_size: int | None = None
-    width: float | None = None
-    stem_stride: int | None = None
-    lr: float = 3e-3
-    drop_path: float = 0.0
-    device: DeviceChoice = "auto"
-    concurrency: int | None = None
-    gpus_per_trial: float | None = None
-    address: str | None = None
-    dashboard: bool = True
-    output: Path = Path("runs")
-    experiment: str | None = None
-    resume: Path | None = None
-    storage: str | None = None
-    keep_weights: KeepWeights = "front"
-    dry_run: bool = False
-    format: Format = "auto"
-    verbose: bool = False
+    list_spaces: bool = switch("list the spaces that have a name, and end")
+    explain: bool = switch("say what the space holds, with drawings, and end")
+    config: Path | None = option(
+        None, path, "FILE", "YAML file of options, such as a run's config.yaml; flags win"
+    )
+    objectives: tuple[Objective, ...] = option(
+        tuple(
+            Objective(name=name, direction=MEASURES[name].direction) for name in DEFAULT_OBJECTIVES
+        ),
+        values.objectives,
+        "NAMES",
+        "of top1, macs, params, activation_bytes, latency_ms",
+        ",".join(DEFAULT_OBJECTIVES),
+        "words",
+    )
+    constraint: Mapping[str, int] = option(
+        dict,
+        values.constraints,
+        "RULE",
+        "a limit on params, macs, activation_bytes, weight_bytes or published_flops: "
+        "'params<=30M' (repeatable; default: the space's limits)",
+        "",
+        "repeated",
+    )
+    trials: int = option(
+        24, whole(1), "N", "distinct architectures to train, besides the baselines"
+    )
+    time_budget: float | None = option(
+        None, values.seconds, "TIME", "start no trial after this: 90s, 30m, 2h, 1h30m"
+    )
+    max_failures: int = option(10, whole(0), "N", "give up when more trials than this have failed")
+    sampler: SamplerChoice = option(
+        "auto",
+        one_of(*get_args(SamplerChoice)),
+        "NAME",
+        "auto (tpe up to 100 trials, then nsga2), tpe, nsga2 or random",
+    )
+    seed: int = option(0, whole(0, 2**31 - 1), "N", "decides candidates, splits and weights")
+    data: str | None = _from_space(
+        some_text, "NAME|DIR", "digits, fashion_mnist, cifar10, cifar100, an image folder"
+    )
+    data_dir: Path | None = option(
+        None, path, "DIR", "where the data set is", "where the data set is usually found"
+    )
+    epochs: int | None = _from_space(whole(1, 100_000), "N", "epochs of a trial")
+    batch_size: int | None = _from_space(whole(1, 1_000_000), "N", "images of a training step")
+    image_size: int | None = _from_space(whole(1, 8192), "PX", "side of a training image")
+    width: float | None = _from_space(
+        number(0, 16, open_low=True), "X", "multiplier of all widths in training, 1 for full width"
+    )
+    stem_stride: int | None = _from_space(
+        stride, "4|2|1", "stride of the stem in training, 4 as published"
+    )
+    lr: float = option(3e-3, number(0, 10, open_low=True), "RATE", "peak learning rate of AdamW")
+    drop_path: float = option(
+        0.0,
+        number(0, 1, open_high=True),
+        "RATE",
+        "stochastic depth, up to this rate in the last layer",
+    )
+    device: DeviceChoice = option(
+        "auto", one_of(*get_args(DeviceChoice)), "NAME", "auto (a GPU if there is one), cpu or cuda"
+    )
+    concurrency: int | None = option(
+        None, whole(1, 4096, auto=True), "N|auto", "trials at a time", "auto"
+    )
+    gpus_per_trial: float | None = option(
+        None,
+        number(0, 64, auto=True),
+        "X|auto",
+        "GPUs of a trial, such as 0.5; auto is 1 on a GPU",
+        "auto",
+    )
+    address: str | None = option(
+        None, some_text, "HOST:PORT", "Ray cluster to join", "$RAY_ADDRESS, else none"
+    )
+    dashboard: bool = switch("Ray's dashboard on this machine", on=True)
+    output: Path = option(Path("runs"), path, "DIR", "folder of the runs")
+    experiment: str | None = option(
+        None, file_word, "NAME", "name of the run and of its folder", "<space>-<date>-<time>"
+    )
+    resume: Path | None = option(
+        None, path, "RUN", "go on with a run folder; its options hold unless given anew"
+    )
+    storage: str | None = option(
+        None, values.url, "URL", "Optuna storage of the study", "study.db in the run"
+    )
+    keep_weights: KeepWeights = option(
+        "front", one_of(*get_args(KeepWeights)), "WHOSE", "front, all or none"
+    )
+    dry_run: bool = switch("show what would be done and what it would take; write nothing")
+    format: Format = option(
+        "auto",
+        one_of(*get_args(Format)),
+        "FORM",
+        "auto (rich on a terminal, otherwise plain), rich, plain or json",
+    )
+    verbose: bool = switch("show tracebacks and the log")
 
 
-CHECKS: Mapping[str, Check] = {
-    "space": checks.some_text,
-    "config": checks.path,
-    "trials": checks.whole(1),
-    "time_budget": values.seconds,
-    "max_failures": checks.whole(0),
-    "sampler": checks.one_of("auto", "tpe", "nsga2", "random"),
-    "seed": checks.whole(0, 2**31 - 1),
-    "data": checks.some_text,
-    "data_dir": checks.path,
-    "epochs": checks.whole(1, 100_000),
-    "batch_size": checks.whole(1, 1_000_000),
-    "image_size": checks.whole(1, 8192),
-    "width": checks.number(0, 16, open_low=True),
-    "stem_stride": checks.one_of("4", "2", "1"),
-    "lr": checks.number(0, 10, open_low=True),
-    "drop_path": checks.number(0, 1, open_high=True),
-    "device": checks.one_of("auto", "cpu", "cuda"),
-    "concurrency": checks.whole(1, 4096, auto=True),
-    "gpus_per_trial": checks.number(0, 64, auto=True),
-    "address": checks.some_text,
-    "dashboard": checks.yes_or_no,
-    "output": checks.path,
-    "experiment": checks.file_word,
-    "resume": checks.path,
-    "storage": values.url,
-    "keep_weights": checks.one_of("front", "all", "none"),
-    "format": checks.one_of("auto", "rich", "plain", "json"),
-    "list_spaces": checks.yes_or_no,
-    "explain": checks.yes_or_no,
-    "dry_run": checks.yes_or_no,
-    "verbose": checks.yes_or_no,
+OPTIONS = options_of(Options)
+GROUPS = {
+    "what": ("space", "list_spaces", "explain", "config"),
+    "goal": ("objectives", "constraint"),
+    "budget": ("trials", "time_budget", "max_failures"),
+    "search": ("sampler", "seed"),
+    "train": (
+        *("data", "data_dir", "epochs", "batch_size", "image_size", "width", "stem_stride"),
+        *("lr", "drop_path"),
+    ),
+    "resources": ("device", "concurrency", "gpus_per_trial", "address", "dashboard"),
+    "run": ("output", "experiment", "resume", "storage", "keep_weights", "dry_run"),
+    "output": ("format", "verbose"),
 }
-"""How each option but `objectives` and `constraint`, which are lists, is read."""
-
-LIST_CHECKS = {"objectives": values.objectives, "constraint": values.constraints}
-
-ASKED_OF_ONE_CALL = (*SWITCHES, "config", "resume")
+"""Which options stand together in the help."""
+ASKED_OF_ONE_CALL = ("list_spaces", "explain", "dry_run", "verbose", "config", "resume")
 """What a configuration file cannot ask for."""
+CONFIGURABLE = tuple(name for name in OPTIONS if name not in ASKED_OF_ONE_CALL)
 
-CONFIGURABLE = tuple(f.name for f in fields(Options) if f.name not in ASKED_OF_ONE_CALL)
+DESCRIPTION = """Search the wirings of a vision backbone: train candidates, keep the Pareto front.
 
-
-class Given(NamedTuple):
-    """An option as it was given: text, or texts of a list; `place` is how messages call it."""
-
-    place: str
-    raw: str | tuple[str, ...]
-
-
-def defaults() -> dict[str, Any]:
-    """Return what each option is when nobody gives it."""
-    plain = Options()
-    return {f.name: getattr(plain, f.name) for f in fields(Options)}
+The published SparX design and the plain and dense ones are always trained for comparison.
+"""
 
 
 def command_line(argv: Sequence[str], prog: str) -> dict[str, Given]:
@@ -133,17 +178,8 @@ def command_line(argv: Sequence[str], prog: str) -> dict[str, Given]:
 
     `--help` and unknown flags end the process (exit 0 and 2).
     """
-    found = parse_flags(argv, prog, defaults())
-    return {name: Given(f"--{name.replace('_', '-')}", raw_of(v)) for name, v in found.items()}
-
-
-def raw_of(value: Any) -> str | tuple[str, ...]:
-    """Spell a value of a command line or a YAML file as text; a list as texts."""
-    if isinstance(value, list | tuple):
-        return tuple(_objective_words(item) for item in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+    groups = {group: {name: OPTIONS[name] for name in names} for group, names in GROUPS.items()}
+    return parse_flags(groups, argv, prog=prog, description=DESCRIPTION)
 
 
 def read_options(given: Mapping[str, Given]) -> Options:
@@ -151,49 +187,14 @@ def read_options(given: Mapping[str, Given]) -> Options:
 
     Raises: OptionError listing every wrong value.
     """
-    found: dict[str, Any] = {}
     mistakes: list[str] = []
-    for name, (place, raw) in given.items():
-        try:
-            found[name] = _checked(name, raw)
-        except ValueError as wrong:
-            mistakes += [f"{place} {line}" for line in str(wrong).split("\n")]
-    mistakes += _conflicts(given)
-    if len(mistakes) == 1:
-        raise OptionError(mistakes[0].rstrip("."), hint=HINT)
-    if mistakes:
-        items = "\n".join(f"  - {mistake}" for mistake in mistakes)
-        raise OptionError(f"{len(mistakes)} options are wrong\n{items}", hint=HINT)
-    return Options(**found)
-
-
-def _checked(name: str, raw: str | tuple[str, ...]) -> Any:
-    """Read one option."""
-    if name in LIST_CHECKS:
-        return LIST_CHECKS[name]((raw,) if isinstance(raw, str) else raw)
-    if not isinstance(raw, str):
-        raise ValueError("is a list; it is a single value.")
-    value = CHECKS[name](raw)
-    return int(value) if name == "stem_stride" else value
-
-
-def _conflicts(given: Mapping[str, Given]) -> list[str]:
-    """Return what cannot be asked for at once."""
+    found = read_all(given, OPTIONS, mistakes)
     rules = [
         ("resume", "config", "the run has a configuration of its own"),
         ("resume", "experiment", "the run has a name"),
         ("list_spaces", "explain", "each is an answer of its own"),
         ("dry_run", "explain", "each is an answer of its own"),
     ]
-    return [
-        f"{given[a].place} and {given[b].place} cannot both be given: {why}."
-        for a, b, why in rules
-        if a in given and b in given
-    ]
-
-
-def _objective_words(item: Any) -> str:
-    """Spell an item of a list; `{name: macs, direction: min}` is `macs:min`."""
-    if isinstance(item, Mapping) and set(item) == {"name", "direction"}:
-        return f"{item['name']}:{item['direction']}"
-    return str(item)
+    mistakes += exclusions(given, rules)
+    refuse(mistakes, f"{len(mistakes)} options are wrong", hint=HINT)
+    return Options(**found)

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from sparx_nas.command.checks import anywhere
+from sparx_nas.command.options import Given, raw_of
 from sparx_nas.search.asked.options import (
     CONFIGURABLE,
     DeviceChoice,
     Format,
-    Given,
     KeepWeights,
     Options,
-    raw_of,
     read_options,
 )
 from sparx_nas.space import SearchSpace
@@ -111,7 +111,6 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
 
     `name` is that of a run which goes on.
     """
-    proxy = _training(options, space)
     limits = {
         key: min(values)
         for key in (*space.limits, *options.constraint)
@@ -119,31 +118,18 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
     }
     few = options.trials <= TPE_TRIALS
     sampler: Sampler = options.sampler if options.sampler != "auto" else ("tpe" if few else "nsga2")
-    return Settings(
-        **proxy,
-        space=_anywhere(options.space) if _is_path(options.space) else options.space,
-        data_dir=_anywhere(str(options.data_dir)) if options.data_dir else None,
-        lr=options.lr,
-        drop_path=options.drop_path,
-        objectives=options.objectives,
-        constraints=limits,
-        sampler=sampler,
-        seed=options.seed,
-        trials=options.trials,
-        time_budget_s=options.time_budget,
-        max_failures=options.max_failures,
-        device=options.device,
-        concurrency=options.concurrency,
-        gpus_per_trial=options.gpus_per_trial,
-        keep_weights=options.keep_weights,
-        storage=options.storage,
-        output=str(options.output),
-        name=name or options.experiment or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}",
-        address=options.address or os.environ.get("RAY_ADDRESS") or None,
-        dashboard=options.dashboard,
-        format=options.format,
-        verbose=options.verbose,
-    )
+    decided = _training(options, space) | {
+        "space": anywhere(options.space) if _is_path(options.space) else options.space,
+        "data_dir": anywhere(str(options.data_dir)) if options.data_dir else None,
+        "constraints": limits,
+        "sampler": sampler,
+        "time_budget_s": options.time_budget,
+        "output": str(options.output),
+        "name": name or options.experiment or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}",
+        "address": options.address or os.environ.get("RAY_ADDRESS") or None,
+    }
+    kept = set(Settings.__dataclass_fields__) - set(decided)
+    return Settings(**decided, **{field: getattr(options, field) for field in kept})
 
 
 def _training(options: Options, space: SearchSpace) -> dict[str, Any]:
@@ -155,7 +141,7 @@ def _training(options: Options, space: SearchSpace) -> dict[str, Any]:
         for key, default in PROXY_DEFAULTS.items()
     }
     if proxy["data"] not in DATA_WORDS and Path(proxy["data"]).expanduser().is_dir():
-        proxy["data"] = _anywhere(proxy["data"])
+        proxy["data"] = anywhere(proxy["data"])
     return proxy
 
 
@@ -222,8 +208,3 @@ def _line(value: Any) -> str:
 def _is_path(space: str) -> bool:
     """Tell whether a space was asked for by path rather than by name."""
     return "/" in space or "\\" in space or space.endswith(SUFFIXES)
-
-
-def _anywhere(path: str) -> str:
-    """Return a path that means the same in any working directory."""
-    return str(Path(path).expanduser().absolute())

@@ -1,7 +1,6 @@
 """What the options of a search alone may be: objectives, limits, times, storages; see `checks`."""
 
 import re
-from collections.abc import Sequence
 
 from sparx_nas.ground.errors import did_you_mean
 from sparx_nas.trial.measures import MEASURES
@@ -30,9 +29,9 @@ def seconds(text: str) -> float:
     return total
 
 
-def objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
+def objectives(text: str) -> tuple[Objective, ...]:
     """Read the axes of the search: names apart by commas or blanks, `:max` or `:min` allowed."""
-    words = [word for text in texts for word in re.split(r"[,\s]+", text) if word]
+    words = [word for word in re.split(r"[,\s]+", text) if word]
     found: list[Objective] = []
     mistakes = []
     for word in words:
@@ -54,11 +53,11 @@ def objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def constraints(texts: Sequence[str]) -> dict[str, int]:
+def constraints(text: str) -> dict[str, int]:
     """Read limits such as `params<=30M`; of two on one measure the tighter holds."""
     out: dict[str, int] = {}
     mistakes = []
-    for rule in (part.strip() for text in texts for part in text.split(",")):
+    for rule in (part.strip() for part in text.split(",")):
         try:
             key, limit = _rule(rule)
             out[key] = min(limit, out.get(key, limit))

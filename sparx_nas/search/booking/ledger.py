@@ -2,20 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import optuna
 
 from sparx_nas import run_store
-from sparx_nas.architecture import Architecture
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.record import write_bytes, write_text
-from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.booking.metrics import Metrics
-from sparx_nas.search.proposing.proposals import Proposal
+from sparx_nas.search.proposing.proposals import Proposal, Proposals
 from sparx_nas.search.telling.progress import Progress, Running, View
 from sparx_nas.search.telling.wording import what_it_is
 from sparx_nas.trial.pareto import hypervolume, minimised
@@ -38,22 +36,14 @@ class Counts:
 class Ledger:
     """Writes what happens and tells the view.
 
-    `baselines` are the names the space has, `target_cost` and `proxy_cost` count a candidate in
-    full and as it is trained, `take_weights` fetches those of a trial that just ended, `guests`
-    is their study once there is one. Guests count neither as trained nor towards what was asked.
+    `take_weights` fetches those of a trial that just ended. Guests count neither as trained nor
+    towards what was asked.
     """
 
-    path: Path
-    study: optuna.Study
-    settings: Settings
+    search: Search
+    candidates: Proposals
     view: View
-    metrics: Metrics
-    concurrency: int
-    baselines: Sequence[str]
-    target_cost: Callable[[Architecture], Mapping[str, Any]]
-    proxy_cost: Callable[[Architecture], Mapping[str, Any]]
     take_weights: Callable[[int], bytes | None]
-    guests: Callable[[], optuna.Study | None] = lambda: None
     started: float = field(default_factory=time.monotonic)
     counts: Counts = field(default_factory=Counts)
     open: dict[int, Running] = field(default_factory=dict)
@@ -64,11 +54,15 @@ class Ledger:
 
     def __post_init__(self) -> None:
         """Take stock of what an earlier session finished."""
+        self.path, self.settings = self.search.path, self.search.settings
+        self.metrics = Metrics(self.settings.name)
         self.reload()
 
     def reload(self) -> None:
         """Read the run again and count what has ended."""
-        self.run: Run = run_store.load_run(self.path, study=self.study, guests=self.guests())
+        self.run: Run = run_store.load_run(
+            self.path, study=self.candidates.study, guests=self.candidates.guests
+        )
         self.counts = Counts()
         for trial in self.run.trials:
             self._count(trial)
@@ -112,7 +106,7 @@ class Ledger:
         """Book a trial that reached its last epoch: weights, curve, study, derived files."""
         proposal = self.proposals[number]
         top1 = result["epoch"]["top1"]
-        cost = self.target_cost(proposal.architecture)
+        cost = self.search.target_cost(proposal.architecture)
         measured = {**cost, "top1": top1, "latency_ms": result.get("latency_ms")}
         objectives = {o.name: float(measured[o.name]) for o in self.settings.objectives}
         weights = self.take_weights(number)
@@ -124,7 +118,7 @@ class Ledger:
             top1=top1,
             seconds=result["seconds"],
             device=result["device"],
-            proxy_cost=self.proxy_cost(proposal.architecture),
+            proxy_cost=self.search.proxy_cost(proposal.architecture),
         )
         run_store.log_end(self.path / run_store.CURVES, end)
         run_store.complete(*self._place(number), end, self.settings.objectives)
@@ -206,20 +200,19 @@ class Ledger:
     def _place(self, number: int) -> tuple[optuna.Study, int]:
         """Return the study a trial is in, and its number there."""
         if number >= 0:
-            return self.study, number
-        guests = self.guests()
-        assert guests is not None, "a guest has a study"
-        return guests, run_store.turned(number)
+            return self.candidates.study, number
+        assert self.candidates.guests is not None, "a guest has a study"
+        return self.candidates.guests, run_store.turned(number)
 
     def _baselines_missing(self) -> int:
         """Return how many baselines have neither ended nor begun."""
         begun = {t.baseline for t in self.run.trials if t.state == "complete"}
         begun |= {p.baseline for p in self.proposals.values() if p.baseline}
-        return len(set(self.baselines) - begun)
+        return len(set(self.search.space.baselines) - begun)
 
     def _eta(self, left: int, pace: float) -> float:
         """Return the seconds that so many more trials take, those running half done on average."""
-        return max(0.0, (left - 0.5 * len(self.open)) * pace / self.concurrency)
+        return max(0.0, (left - 0.5 * len(self.open)) * pace / self.search.slots.concurrency)
 
 
 def label(proposal: Proposal) -> str:

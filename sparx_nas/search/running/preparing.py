@@ -1,91 +1,41 @@
-"""What a search needs before its first trial: prepared once, checked, and handed on."""
+"""What a search needs before it begins: its place, Ray, the data, its folder and its log."""
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from sparx_nas import run_store
-from sparx_nas.architecture import Architecture
-from sparx_nas.command.stopping import Stop, listening
-from sparx_nas.cost import estimate
+from sparx_nas.command.stopping import listening
 from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
-from sparx_nas.search.asked.places import Cluster, Slots, slots
+from sparx_nas.search.asked.places import Slots, slots
+from sparx_nas.search.asked.prepared import Search, data_request
 from sparx_nas.search.asked.settings import Settings, to_config
-from sparx_nas.search.proposing.proposals import Proposal
 from sparx_nas.search.running import worker
 from sparx_nas.search.running.cluster import cluster, dashboard_lines
-from sparx_nas.search.telling.wording import what_it_is
+from sparx_nas.search.telling.live import PlainView
+from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.space import SearchSpace
-from sparx_nas.trial.values import Fidelity
 
 LOG = logging.getLogger("sparx_nas")
 
 
-@dataclass(frozen=True)
-class Search:
-    """What every part of a running search needs: nothing in it changes, but that it may `stop`.
-
-    `data` describes the images, `device` and `kernels` say what trials compute with, `dashboard`
-    how Ray's dashboard is opened.
-    """
-
-    settings: Settings
-    space: SearchSpace
-    path: Path
-    slots: Slots
-    data: Mapping[str, Any]
-    fidelity: Fidelity
-    device: str
-    kernels: str
-    dashboard: tuple[str, ...]
-    stop: Stop
-
-    def job(self, proposal: Proposal) -> worker.Job:
-        """Return a proposal as the JSON values a worker trains."""
-        s = self.settings
-        return {
-            "number": proposal.number,
-            "label": what_it_is(proposal.architecture, proposal.baseline),
-            "architecture": proposal.architecture.to_dict(),
-            "fidelity": self.fidelity.to_dict(),
-            "recipe": {"lr": s.lr, "drop_path": s.drop_path},
-            "data": _data_request(s),
-            "device": self.slots.device,
-            "threads": self.slots.threads,
-            "target": dict(self.space.target),
-            "wants_latency": any(o.name == "latency_ms" for o in s.objectives),
-        }
-
-    def target_cost(self, architecture: Architecture) -> dict[str, Any]:
-        """Count a candidate in full."""
-        return self.space.cost(architecture).to_dict()
-
-    def proxy_cost(self, architecture: Architecture) -> dict[str, Any]:
-        """Count a candidate as it is trained."""
-        f, chans, classes = self.fidelity, self.data["in_chans"], self.data["num_classes"]
-        cost = estimate(architecture, f.image_size, chans, classes, f.width, f.stem_stride)
-        return cost.to_dict()
-
-
 @contextmanager
 def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Iterator[Search]:
-    """Make sure of place, data and cluster, in this order, and hold the cluster in the block.
+    """Make sure of all that a search needs, and yield it; Ray is up and signals are heard.
 
-    The folder of a new run is made last, so that nothing is left of one that cannot be.
-
-    Raises: SparxError for anything of it that the user can mend.
+    Raises: SparxError for what is missing or does not fit; nothing is written then.
     """
     path = resume or Path(settings.output) / settings.name
-    if resume:
-        settings = replace(settings, output=str(path.parent))
-    else:
+    if resume is None:
         _check_new(path)
+    settings = replace(settings, output=str(path.parent))
     if not settings.address:
         folder = Path(settings.data_dir) if settings.data_dir else None
         found = find_data(settings.data, folder).data_dir
@@ -95,43 +45,46 @@ def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Ite
         cluster(address=settings.address, dashboard=settings.dashboard) as ray_cluster,
         listening() as stop,
     ):
-        search = _look(settings, space, path, ray_cluster, stop)
-        _open_folder(search, resumed=resume is not None)
-        yield search
+        places = slots(settings, ray_cluster)
+        seen = _look_at_data(settings, places)
+        _write_folder(path, settings, space, seen, resumed=resume is not None)
+        with _logging_to(path / "search.log"):
+            began = "resumed" if resume else "begun"
+            LOG.info("search %s on %s: %s", began, seen["device"], places)
+            LOG.info("trials run on %s", seen["kernels"])
+            yield Search(
+                settings=settings,
+                space=space,
+                path=path,
+                slots=places,
+                data=seen["data"],
+                storage=settings.storage or run_store.default_storage(path),
+                dashboard_lines=dashboard_lines(ray_cluster),
+                stop=stop,
+            )
 
 
-def _look(
-    settings: Settings, space: SearchSpace, path: Path, ray_cluster: Cluster, stop: Stop
-) -> Search:
-    """Share out the cluster and open the data there."""
-    places = slots(settings, ray_cluster)
-    seen = _look_at_data(settings, places)
-    names = ("data", "epochs", "batch_size", "image_size", "width", "stem_stride", "seed")
-    same = {name: getattr(settings, name) for name in names}
-    return Search(
-        settings=settings,
-        space=space,
-        path=path,
-        slots=places,
-        data=seen["data"],
-        fidelity=Fidelity(data_id=seen["data"]["data_id"], **same),
-        device=seen["device"],
-        kernels=seen["kernels"],
-        dashboard=tuple(dashboard_lines(ray_cluster)),
-        stop=stop,
-    )
+def nothing_left(path: Path, settings: Settings) -> bool:
+    """Tell whether a run has all that is asked for, and say so; a running one is refused.
 
-
-def _open_folder(search: Search, *, resumed: bool) -> None:
-    """Make the run's folder, or make sure that it can go on."""
-    path, config = search.path, to_config(search.settings, search.space)
-    if resumed:
-        _same_data(path, search.data)
-        run_store.write_config(path, config)
-    else:
-        env = run_store.environment(search.data, search.device)
-        run_store.create_folder(path, config=config, space_text=search.space.source_text, env=env)
-    run_store.write_status(path, state="running", asked=search.settings.trials)
+    Raises: RunError if another process drives the run, or it cannot be read.
+    """
+    if run_store.is_alive(path):
+        raise RunError(f"{path} is being run by another process", hint="wait for it, or stop it")
+    storage = settings.storage or run_store.default_storage(path)
+    if not run_store.has_study(run_store.study_name(path), storage):
+        return False
+    run = run_store.load_run(path)
+    own = [t for t in run.trials if t.state == "complete" and not t.baseline and not t.guest]
+    if run.status.get("state") != "finished" or len(own) < settings.trials:
+        return False
+    if run_store.waiting(path):
+        return False
+    view = PlainView(settings, path, [], sys.stdout)
+    said = "Nothing is left to train; --trials N asks more."
+    for line in (*summary_lines(run, path), "", said):
+        view.message(line)
+    return True
 
 
 def _check_new(path: Path) -> None:
@@ -149,41 +102,56 @@ def _check_new(path: Path) -> None:
         raise RunError(f"cannot make {path.parent}: {error.strerror}", hint=hint) from error
 
 
-def _data_request(settings: Settings) -> dict[str, Any]:
-    """Return the arguments with which workers open the data."""
-    return {
-        "name": settings.data,
-        "data_dir": settings.data_dir,
-        "image_size": settings.image_size,
-        "seed": settings.seed,
-    }
-
-
 def _look_at_data(settings: Settings, places: Slots) -> dict[str, Any]:
     """Open the data where the trials will, here or on a worker, and describe them.
 
     Raises: what the worker raised, if a user can mend it.
     """
-    request = (_data_request(settings), places.device)
     if not settings.address:
-        return worker.look_at_data(*request)
+        return worker.look_at_data(data_request(settings), places.device)
     task = ray.remote(worker.look_at_data).options(**places.resources())
     try:
-        return dict(ray.get(task.remote(*request)))
+        return dict(ray.get(task.remote(data_request(settings), places.device)))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, SparxError):
             raise error.cause from None
         raise DeviceError(f"a worker could not open the data: {error.cause}") from error
 
 
-def _same_data(path: Path, data: Mapping[str, Any]) -> None:
-    """Refuse to go on with other images than the run began with.
+def _write_folder(
+    path: Path, settings: Settings, space: SearchSpace, seen: Mapping[str, Any], *, resumed: bool
+) -> None:
+    """Make the folder of a new run, or write the settings with which one goes on.
 
-    Raises: RunError with both hashes.
+    Raises: RunError with both hashes for other images than the run began with.
     """
-    before = run_store.read_env(path).get("data", {}).get("data_id")
-    if before != data["data_id"]:
+    config, data = to_config(settings, space), seen["data"]
+    if not resumed:
+        env = run_store.environment(data, seen["device"])
+        run_store.create_folder(path, config=config, space_text=space.source_text, env=env)
+    elif (before := run_store.read_env(path).get("data", {}).get("data_id")) != data["data_id"]:
         raise RunError(
             f"{path}: the data changed since the run began (hash {before}, now {data['data_id']})",
             hint="bring the old data back, or start a new run",
         )
+    else:
+        run_store.write_config(path, config)
+    run_store.write_status(path, state="running", asked=settings.trials)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Write the log of the search, and what Ray Tune complains of, to a file in the block."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logs = (LOG, logging.getLogger("ray.tune"))
+    for log in logs:
+        log.addHandler(handler)
+        log.propagate = False
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for log in logs:
+            log.removeHandler(handler)
+        handler.close()

@@ -5,17 +5,20 @@ is told its values, and every value comes from the one fidelity of the run.
 """
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ray import tune
 from ray.tune.search import Searcher
 
-from sparx_nas.command.stopping import Stop
-from sparx_nas.search.booking.ledger import Ledger
+from sparx_nas.search.asked.prepared import Search, data_request
+from sparx_nas.search.booking.ledger import Ledger, label
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
-from sparx_nas.search.running.worker import Job
+from sparx_nas.search.running.worker import Job, SparxTrial
+from sparx_nas.trial.values import name_of
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
@@ -26,29 +29,29 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
+        search: Search,
         proposals: Proposals,
         ledger: Ledger,
         *,
-        make_job: Callable[[Proposal], Job],
         mailbox: str,
-        deadline: float,
-        stop: Stop,
     ) -> None:
         super().__init__()
-        self.proposals, self.ledger, self.make_job = proposals, ledger, make_job
-        self.mailbox, self.deadline, self.stop = mailbox, deadline, stop
+        self.search, self.proposals, self.ledger = search, proposals, ledger
+        self.mailbox, self.stop = mailbox, search.stop
+        self.deadline = time.monotonic() + (search.settings.time_budget_s or math.inf)
         self.numbers: dict[str, int] = {}
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, None to wait, or that the search is over."""
-        if len(self.numbers) >= self.ledger.concurrency:
+        if len(self.numbers) >= self.search.slots.concurrency:
             return None
         proposal = self._next()
         if proposal is None:
             return None if self.numbers else Searcher.FINISHED
         self.numbers[trial_id] = proposal.number
-        return {"job": json.dumps(self.make_job(proposal)), "mailbox": self.mailbox}
+        job = json.dumps(job_of(self.search, proposal))
+        return {"job": job, "mailbox": self.mailbox}
 
     def _next(self) -> Proposal | None:
         """Return the next candidate if one is wanted, in time, and there."""
@@ -117,3 +120,80 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def __reduce__(self) -> tuple[Any, ...]:
         """Let Ray pickle a searcher without its study."""
         return Searcher, ()
+
+
+def job_of(search: Search, proposal: Proposal) -> Job:
+    """Return a proposal as the JSON values a worker trains."""
+    s = search.settings
+    return {
+        "number": proposal.number,
+        "label": label(proposal),
+        "architecture": proposal.architecture.to_dict(),
+        "fidelity": search.fidelity.to_dict(),
+        "recipe": {"lr": s.lr, "drop_path": s.drop_path},
+        "data": data_request(s),
+        "device": search.slots.device,
+        "threads": search.slots.threads,
+        "target": dict(search.space.target),
+        "wants_latency": any(o.name == "latency_ms" for o in s.objectives),
+    }
+
+
+def run_trials(searcher: StudySearcher) -> None:
+    """Let Ray Tune run trials until the searcher has no more, or is told to stop.
+
+    Ray's bookkeeping goes to `ray/` of the run; a resumed search gets a new experiment there.
+
+    Raises: what the searcher kept from Ray.
+    """
+    folder, places = searcher.search.path / "ray", searcher.search.slots
+    folder.mkdir(parents=True, exist_ok=True)
+    session = f"session-{1 + sum(1 for _ in folder.iterdir())}"
+    tuner = tune.Tuner(
+        tune.with_resources(SparxTrial, {"cpu": places.threads, "gpu": places.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=session,
+            storage_path=str(folder.resolve()),
+            stop=_StopAll(searcher),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    tuner.fit()
+    if searcher.error:
+        raise searcher.error
+
+
+def _trial_name(trial: Any) -> str:
+    """Name a trial of Ray's as the run names it."""
+    job = trial.config.get("job")
+    return (
+        name_of(json.loads(job)["number"]).replace(" ", "-") if job else f"trial-{trial.trial_id}"
+    )
+
+
+class _StopAll(tune.Stopper):  # type: ignore[misc]
+    """Ends all trials once the search is asked to stop; Ray pickles it without its searcher."""
+
+    def __init__(self, searcher: StudySearcher | None = None) -> None:
+        self.searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Leave single trials alone: they end themselves."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether to end everything now."""
+        return self.searcher is not None and self.searcher.stop.asked
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let Ray pickle a stopper without the study."""
+        return _StopAll, ()

@@ -1,4 +1,4 @@
-"""What `--explain` and `--dry-run` print; none of it writes anything."""
+"""What `--dry-run` prints; none of it writes anything."""
 
 import os
 import shutil
@@ -14,7 +14,6 @@ from sparx_nas.ground.quantities import duration, si
 from sparx_nas.search.asked.settings import Settings, written
 from sparx_nas.search.telling.wording import WIDTH
 from sparx_nas.space import SearchSpace
-from sparx_nas.space.explain import explain, render
 
 if TYPE_CHECKING:
     from sparx_nas.data import Found
@@ -25,11 +24,6 @@ LABEL = 11
 
 BACKWARD = 2
 """MACs of the backward pass over those of the forward pass."""
-
-
-def space_text(space: SearchSpace) -> str:
-    """Explain a space: its size, its costs, where the published designs lie, drawings."""
-    return render(explain(space))
 
 
 def dry_run_text(

@@ -84,17 +84,5 @@ class JsonView:
 
 def _counts(progress: Progress) -> dict[str, Any]:
     """Return where a search stands, in numbers."""
-    return {
-        "trained": progress.trained,
-        "asked": progress.asked,
-        "baselines": progress.baselines,
-        "guests": progress.guests,
-        "running": len(progress.running),
-        "failed": progress.failed,
-        "duplicates": progress.duplicates,
-        "infeasible": progress.infeasible,
-        "unique": progress.unique,
-        "elapsed_s": progress.elapsed_s,
-        "eta_s": progress.eta_s,
-        "hypervolume": progress.hypervolume,
-    }
+    said = [name for name in Progress.__dataclass_fields__ if name not in ("objectives", "front")]
+    return {name: getattr(progress, name) for name in said} | {"running": len(progress.running)}

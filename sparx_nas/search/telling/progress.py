@@ -30,6 +30,7 @@ class Progress:
     trained: int
     asked: int
     baselines: int
+    guests: int = 0
     running: Sequence[Running]
     failed: int
     duplicates: int
@@ -40,7 +41,6 @@ class Progress:
     objectives: Sequence[Objective]
     front: Sequence[TrialRecord]
     hypervolume: float
-    guests: int = 0
 
 
 class View(Protocol):

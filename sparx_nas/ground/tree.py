@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from sparx_nas.ground.errors import SpaceError, did_you_mean
+from sparx_nas.ground.errors import SpaceError, SparxError, did_you_mean
 
 Scalar = int | float | str | bool
 
@@ -21,6 +21,15 @@ class Entry:
     path: str
     line: int
     value: Any
+
+    @property
+    def plain(self) -> Any:
+        """The value without places."""
+        if isinstance(self.value, list):
+            return [item.plain for item in self.value]
+        if isinstance(self.value, dict):
+            return {key: item.plain for key, item in self.value.items()}
+        return self.value
 
 
 @dataclass
@@ -38,15 +47,15 @@ class Mistakes:
         """Note a mistake that belongs to a line rather than to a value."""
         self.found.append((line, text))
 
-    def raise_all(self) -> None:
-        """Raise: SpaceError with all mistakes in the order of the file, one on a line."""
+    def raise_all(self, error: type[SparxError] = SpaceError, *, hint: str = "") -> None:
+        """Raise: `error` with all mistakes in the order of the file, one on a line."""
         ordered = sorted(self.found, key=lambda mistake: mistake[0])
         lines = [f"{self.place}:{line}: {text}" for line, text in ordered]
         if len(lines) == 1:
-            raise SpaceError(lines[0])
+            raise error(lines[0], hint=hint)
         if lines:
             items = "\n".join(f"  - {line}" for line in lines)
-            raise SpaceError(f"{self.place} has {len(lines)} mistakes\n{items}")
+            raise error(f"{self.place} has {len(lines)} mistakes\n{items}", hint=hint)
 
 
 def read_tree(text: str, mistakes: Mistakes) -> Entry | None:

@@ -1,0 +1,61 @@
+"""A search that can begin: everything it needs, found out once and handed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparx_nas.architecture import Architecture
+from sparx_nas.command.stopping import Stop
+from sparx_nas.cost import estimate
+from sparx_nas.search.asked.places import Slots
+from sparx_nas.search.asked.settings import Settings
+from sparx_nas.space import SearchSpace
+from sparx_nas.trial.values import Fidelity
+
+AS_ASKED = ("data", "epochs", "batch_size", "image_size", "width", "stem_stride", "seed")
+"""What of a fidelity the settings say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What every part of a running search needs.
+
+    `path` is the run's folder, `data` describes the images as a worker saw them, `storage` is that
+    of the study, `dashboard_lines` say how to open Ray's dashboard.
+    """
+
+    settings: Settings
+    space: SearchSpace
+    path: Path
+    slots: Slots
+    data: Mapping[str, Any]
+    storage: str
+    dashboard_lines: list[str]
+    stop: Stop
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How every trial of the run is trained."""
+        asked = {name: getattr(self.settings, name) for name in AS_ASKED}
+        return Fidelity(data_id=self.data["data_id"], **asked)
+
+    def target_cost(self, architecture: Architecture) -> dict[str, Any]:
+        """Count a candidate in full."""
+        return self.space.cost(architecture).to_dict()
+
+    def proxy_cost(self, architecture: Architecture) -> dict[str, Any]:
+        """Count a candidate as it is trained."""
+        s, chans, classes = self.settings, self.data["in_chans"], self.data["num_classes"]
+        size = (s.image_size, chans, classes, s.width, s.stem_stride)
+        return estimate(architecture, *size).to_dict()
+
+
+def data_request(settings: Settings) -> dict[str, Any]:
+    """Return the arguments with which workers open the data."""
+    return {
+        "name": settings.data,
+        "data_dir": settings.data_dir,
+        "image_size": settings.image_size,
+        "seed": settings.seed,
+    }
