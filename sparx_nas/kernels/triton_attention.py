@@ -55,13 +55,14 @@ def _launch(
     small, large = (t.shape[2] * t.shape[3] for t in (query, value))
     kernel = KERNELS[name]
     scale = {"scale": small**-0.5} if "scale" in kernel.arg_names else {}
-    kernel[(value.shape[0] * value.shape[1] // group, triton.cdiv(group, TILE))](
-        **tensors,
-        **scale,
-        group=group,
-        small=small,
-        large=large,
-        TILE=TILE,
-        PLACES=PLACES,
-        num_warps=WARPS,
-    )
+    with torch.cuda.device_of(value):
+        kernel[(value.shape[0] * value.shape[1] // group, triton.cdiv(group, TILE))](
+            **tensors,
+            **scale,
+            group=group,
+            small=small,
+            large=large,
+            TILE=TILE,
+            PLACES=PLACES,
+            num_warps=WARPS,
+        )

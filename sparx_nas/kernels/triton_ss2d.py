@@ -1,16 +1,18 @@
 """The scans on a GPU: Triton kernels, channels-last, a direction no more than an order of rows.
 
-A program has one sample and CHANNELS channels of it. It walks each direction in tiles of STEPS
-positions: an associative scan within the tile, a float32 state between tiles. One program sums all
-directions of its channels, so nothing is atomic and every run gives the same bits. A sequence scan
-is a map of one direction whose steps are given instead of computed from low-rank codes.
+A program has one sample, one direction and a tile of channels, and walks step by step with the
+state of its channels in registers; what it reads for the next few steps it asks for at once. The
+numbers of a code are the same for all channels, so their part of a step is one multiply-add each,
+with no product of matrices and no exchange between threads. What the directions add is written side
+by side and summed by a kernel of its own: nothing is atomic, and every run gives the same bits. A
+sequence scan is a map of one direction whose steps are given instead of computed from codes.
 
-The way back of a direction is two walks: against the order for the gradient of the states, which
-rests in memory, then along it for everything else. What a state held before its decay is h - drive,
-so that no tile has to be shifted and nothing is divided by a decay that may be 0.
+The way back is two walks: against the order for the gradient of the states, which rests in memory,
+then along it for everything else. Nothing is divided by a decay, which may be 0. The gradients of
+the low-rank maps are products of what softplus gets.
 
-Sizes are run-time arguments: forward and backward, steps given or computed from codes, maps in
-three types are all the binaries there can be.
+Sizes are run-time arguments. What is compiled for is the rank, padded to one of a few, the type of
+the map, and whether its rows are aligned.
 """
 
 import torch
@@ -19,21 +21,25 @@ from torch import Tensor
 
 from sparx_nas.kernels import triton_device
 from sparx_nas.kernels.reference import DIRECTIONS
-from sparx_nas.kernels.triton_device import SIZES
+from sparx_nas.kernels.triton_sums import launch, merge, outer, project
+from sparx_nas.kernels.triton_tiles import TILES
 
-STEPS, CHANNELS, RANK = 16, 64, 16
-WARPS = {"forward": 2, "backward": 4}
-KERNELS = {"forward": triton_device.forward, "backward": triton_device.backward}
+KERNELS = {
+    "forward": triton_device.forward,
+    "against": triton_device.against,
+    "along": triton_device.along,
+}
+RANKS = (8, 16, 24, 32, 48, 64)
+"""What ranks are padded to; beyond the last to its multiples."""
+MANY = 32
+"""Beyond this rank maps to steps fill the registers: a program takes half as many channels."""
 
 
 def ss2d(
     x: Tensor, x_proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_logs: Tensor, Ds: Tensor
 ) -> Tensor:
     """Scan a map in four directions and sum the results."""
-    inputs = _MapInputs(x, x_proj, dt_weight, dt_bias, A_logs, Ds)
-    y = torch.empty(x.shape, dtype=torch.float32, device=x.device)
-    _launch("forward", inputs.tensors | {"y": y}, inputs.sizes, len(x), RANK)
-    return y.to(x.dtype)
+    return _forward(_MapInputs(x, x_proj, dt_weight, dt_bias, A_logs, Ds))
 
 
 def ss2d_backward(
@@ -47,22 +53,26 @@ def ss2d_backward(
 ) -> tuple[Tensor, ...]:
     """Return the gradients of x and of the five parameters."""
     inputs = _MapInputs(x, x_proj, dt_weight, dt_bias, A_logs, Ds)
-    grads = _gradients(gradient, inputs, RANK)
-    places, channels, rank = x.numel() // x.shape[3], x.shape[3], inputs.rank
-    grad_z = grads["grad_z"].view(DIRECTIONS, places, channels)
-    codes = inputs.tensors["codes"].view(places, DIRECTIONS, -1)
-    code = codes[:, :, :rank].transpose(0, 1)
-    rows = grads["grad_rows"].sum(0).view(places, DIRECTIONS, -1)
-    grad_codes = torch.cat([torch.bmm(grad_z, dt_weight).transpose(0, 1), rows], 2).flatten(1)
-    flat, given = (t.reshape(places, channels).float() for t in (x, gradient))
-    of_A = grads["grad_A"].sum(0).transpose(1, 2).reshape(A_logs.shape)
+    grads = _gradients(gradient, inputs)
+    rank, codes, sums = dt_weight.shape[2], inputs.tensors["codes"], grads["sums"].sum(1)
+    of_codes = torch.empty_like(codes)
+    project(grads["z"], inputs.tensors["dt_weight"], of_codes)
+    of_codes[:, :, inputs.rank :] = grads["rows"].sum(0).view(len(codes), DIRECTIONS, -1)
+    of_maps = outer(of_codes.view(1, len(codes), -1), x[None])[0].unflatten(0, (DIRECTIONS, -1))
     return (
-        torch.addmm(grads["grad_x"].view(places, channels), grad_codes, x_proj[:, :, 0]).view_as(x),
-        (grad_codes.t() @ flat).unsqueeze(2),
-        torch.bmm(grad_z.transpose(1, 2), code),
-        grad_z.sum(1),
-        of_A * -torch.exp(A_logs),
-        (given * flat).sum(0).repeat(DIRECTIONS),
+        merge(
+            grads["parts"],
+            gradient.to(x.dtype),
+            inputs.skip,
+            length=inputs.length,
+            codes=of_codes,
+            weight=inputs.x_proj,
+        ),
+        torch.cat([of_maps[:, :rank], of_maps[:, inputs.rank :]], 1).view_as(x_proj),
+        outer(codes.transpose(0, 1)[:, :, : inputs.rank], grads["z"])[:, :rank].transpose(1, 2),
+        sums[0],
+        sums[2:].permute(1, 2, 0).reshape(A_logs.shape) * -torch.exp(A_logs),
+        sums[1].flatten(),
     )
 
 
@@ -70,11 +80,8 @@ def selective_scan(
     u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, delta_bias: Tensor
 ) -> Tensor:
     """Scan sequences in one direction."""
-    inputs = _SequenceInputs(u, delta, A, B, C, D, delta_bias)
-    x = inputs.tensors["x"]
-    y = torch.empty(x.shape, dtype=torch.float32, device=u.device)
-    _launch("forward", inputs.tensors | {"y": y}, inputs.sizes, len(x), 0)
-    return y.transpose(1, 2).reshape(u.shape).to(u.dtype)
+    y = _forward(_SequenceInputs(u, delta, A, B, C, D, delta_bias))
+    return y.transpose(1, 2).reshape(u.shape)
 
 
 def selective_scan_backward(
@@ -89,27 +96,26 @@ def selective_scan_backward(
 ) -> tuple[Tensor, ...]:
     """Return the gradients of all seven inputs."""
     inputs = _SequenceInputs(u, delta, A, B, C, D, delta_bias)
-    grads = _gradients(inputs.turned(gradient), inputs, 0)
+    given = inputs.turned(gradient).to(inputs.x.dtype)
+    grads = _gradients(given, inputs)
     batch, sets, states, length = B.shape
-    rows = grads["grad_rows"].sum(0).view(batch, sets, length, 2, states).permute(3, 0, 1, 4, 2)
-    grad_u, grad_delta = (
-        t.view(batch * sets, length, -1).transpose(1, 2).reshape(u.shape)
-        for t in (grads["grad_x"], grads["grad_z"])
-    )
-    of_A = grads["grad_A"].view(batch, sets, states, -1).sum(0).transpose(1, 2)
+    rows = grads["rows"].sum(0).view(batch, sets, length, 2, states).permute(3, 0, 1, 4, 2)
+    sums = grads["sums"].view(2 + states, batch, sets, -1).sum(1)
     return (
-        grad_u,
-        grad_delta,
-        of_A.reshape(A.shape),
+        merge(grads["parts"], given, inputs.skip, length=inputs.length)
+        .transpose(1, 2)
+        .reshape(u.shape),
+        grads["z"][0].transpose(1, 2).reshape(u.shape),
+        sums[2:].permute(1, 2, 0).reshape(A.shape),
         rows[0],
         rows[1],
-        (gradient.float() * u.float()).sum((0, 2)),
-        grad_delta.sum((0, 2)),
+        sums[1].flatten(),
+        sums[0].flatten(),
     )
 
 
 class _MapInputs:
-    """What the kernels read of a map scan."""
+    """What the kernels read of a map scan; codes and what makes them are padded to `rank`."""
 
     def __init__(
         self,
@@ -120,20 +126,33 @@ class _MapInputs:
         A_logs: Tensor,
         Ds: Tensor,
     ) -> None:
-        _, height, width, channels = x.shape
-        self.rank, states = dt_weight.shape[2], A_logs.shape[1]
-        A = -torch.exp(A_logs).view(DIRECTIONS, channels, states)
-        codes = x.reshape(-1, channels).float() @ x_proj[:, :, 0].t()
+        self.batch, height, width, channels = x.shape
+        self.length = height * width
+        rank, self.states = dt_weight.shape[2], A_logs.shape[1]
+        self.rank = next((r for r in RANKS if r >= rank), -rank // RANKS[-1] * -RANKS[-1])
+        self.x_proj, steps = x_proj[:, :, 0], dt_weight.transpose(1, 2).contiguous()
+        if self.rank > rank:
+            rows = x_proj.view(DIRECTIONS, rank + 2 * self.states, channels)
+            gap = rows.new_zeros(DIRECTIONS, self.rank - rank, channels)
+            self.x_proj = torch.cat([rows[:, :rank], gap, rows[:, rank:]], 1).flatten(0, 1)
+            steps = torch.cat([steps, gap], 1)
+        A = -torch.exp(A_logs).view(DIRECTIONS, channels, self.states)
+        self.x, self.skip = x, Ds.view(DIRECTIONS, channels).sum(0)
+        wide = len(self.x_proj) // DIRECTIONS
+        codes = torch.empty(
+            x.numel() // max(channels, 1), DIRECTIONS, wide, dtype=torch.float32, device=x.device
+        )
+        project(x.view(1, -1, channels), self.x_proj[None], codes)
         self.tensors = {
             "x": x,
             "codes": codes,
             "delta": codes,
-            "dt_weight": dt_weight.transpose(1, 2).contiguous(),
+            "dt_weight": steps,
             "bias": dt_bias,
             "A": A.transpose(1, 2).contiguous(),
-            "skip": Ds.view(DIRECTIONS, channels).sum(0),
         }
-        self.sizes = (height, width, channels, self.rank, states, DIRECTIONS, 1)
+        sizes = (height, width, channels, self.states, DIRECTIONS, 1)
+        self.sizes = dict(zip(triton_device.SIZES[1:], sizes, strict=True))
 
 
 class _SequenceInputs:
@@ -142,60 +161,79 @@ class _SequenceInputs:
     def __init__(
         self, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor
     ) -> None:
-        self.sets, states, length = B.shape[1:]
+        self.sets, self.states, self.length = B.shape[1:]
         rows = torch.stack([B, C], 2).permute(0, 1, 4, 2, 3).contiguous()
+        self.x, self.skip, self.rank = self.turned(u), D, 0
+        self.batch = len(u) * self.sets
         self.tensors = {
-            "x": self.turned(u),
+            "x": self.x,
             "codes": rows,
             "delta": self.turned(delta).float(),
             "dt_weight": rows,
             "bias": bias,
-            "A": A.view(self.sets, -1, states).transpose(1, 2).contiguous(),
-            "skip": D,
+            "A": A.view(self.sets, -1, self.states).transpose(1, 2).contiguous(),
         }
-        self.sizes = (length, 1, u.shape[1] // self.sets, 0, states, 1, self.sets)
+        sizes = (self.length, 1, u.shape[1] // self.sets, self.states, 1, self.sets)
+        self.sizes = dict(zip(triton_device.SIZES[1:], sizes, strict=True))
 
     def turned(self, t: Tensor) -> Tensor:
         """Bring (B, K*D, L) to (B*K, L, D)."""
         return t.view(len(t) * self.sets, -1, t.shape[2]).transpose(1, 2).contiguous()
 
 
-def _gradients(
-    gradient: Tensor, inputs: _MapInputs | _SequenceInputs, rank: int
-) -> dict[str, Tensor]:
-    """Run the backward kernel and return what it writes, in float32."""
-    x = inputs.tensors["x"]
-    height, width, channels, _, states, directions, _ = inputs.sizes
-    tiles, length = triton.cdiv(channels, CHANNELS), height * width
+_Inputs = _MapInputs | _SequenceInputs
+
+
+def _forward(inputs: _Inputs) -> Tensor:
+    """Return the sum of all directions, and the skip."""
+    parts = _parts(inputs)
+    _launch_scan("forward", inputs, {"parts": parts}, 0)
+    return merge(parts, inputs.x, inputs.skip, length=inputs.length)
+
+
+def _gradients(gradient: Tensor, inputs: _Inputs) -> dict[str, Tensor]:
+    """Run the walks back and return what they write, named without `grad_`."""
+    x, sizes, states = inputs.x, inputs.sizes, inputs.states
+    channels, directions = sizes["channels"], sizes["directions"]
+    length, tiles = inputs.length, triton.cdiv(channels, _channels("along", inputs.rank))
     shapes = {
-        "states_gradient": (len(x), length, channels),
-        "grad_x": (len(x), length, channels),
-        "grad_z": (directions, len(x), length, channels),
-        "grad_rows": (tiles, len(x), length, directions, 2 * states),
-        "grad_A": (len(x), directions, states, channels),
+        "held": (directions, inputs.batch, length, channels),
+        "grad_rows": (tiles, inputs.batch * length, directions, 2 * states),
+        "grad_sums": (2 + states, inputs.batch, directions, channels),
     }
-    out = {
-        name: torch.empty(shape, dtype=torch.float32, device=x.device)
-        for name, shape in shapes.items()
-    }
-    tensors = inputs.tensors | {"gradient": gradient.to(x.dtype)} | out
-    _launch("backward", tensors, inputs.sizes, len(x), rank)
-    return out
+    make = torch.empty if states and x.numel() else torch.zeros
+    out = {n: make(s, dtype=torch.float32, device=x.device) for n, s in shapes.items()}
+    out["parts"] = _parts(inputs)
+    out["grad_z"] = _parts(inputs, wide=not inputs.rank).view(directions, -1, channels)
+    if not inputs.rank:
+        out["grad_z"] = out["grad_z"].view(1, inputs.batch, length, channels)
+    out["gradient"] = gradient.to(x.dtype)
+    for n in range(states):
+        for name in ("against", "along"):
+            _launch_scan(name, inputs, out, n)
+    return {name.removeprefix("grad_"): t for name, t in out.items()}
 
 
-def _launch(
-    name: str, tensors: dict[str, Tensor], sizes: tuple[int, ...], batch: int, rank: int
-) -> None:
-    """Run a kernel over all samples and channel tiles."""
-    channels = sizes[SIZES.index("channels")]
-    if not tensors["x"].numel():
-        return
-    named = dict(zip(SIZES, sizes, strict=True))
-    KERNELS[name][(batch, triton.cdiv(channels, CHANNELS))](
-        **tensors,
-        **named,
-        RANK=rank,
-        STEPS=STEPS,
-        CHANNELS=CHANNELS,
-        num_warps=WARPS[name],
-    )
+def _parts(inputs: _Inputs, *, wide: bool = False) -> Tensor:
+    """Return memory for what the directions add: (K, B, L, D).
+
+    In the type of the map, unless several states are summed there, or a result is float32.
+    """
+    kind = inputs.x.dtype if inputs.states == 1 and not wide else torch.float32
+    make = torch.empty if inputs.states else torch.zeros
+    return make(inputs.sizes["directions"], *inputs.x.shape, dtype=kind, device=inputs.x.device)
+
+
+def _channels(name: str, rank: int) -> int:
+    """Return how many channels a program of a scan takes."""
+    return TILES[name].channels // (2 if rank > MANY else 1)
+
+
+def _launch_scan(name: str, inputs: _Inputs, out: dict[str, Tensor], n: int) -> None:
+    """Run a scan over all samples, channel tiles and directions."""
+    channels, kernel = _channels(name, inputs.rank), KERNELS[name]
+    tiles = triton.cdiv(inputs.sizes["channels"], channels)
+    programs = (inputs.batch * tiles * inputs.sizes["directions"],)
+    constants = {"RANK": inputs.rank, "STEPS": TILES[name].rows, "CHANNELS": channels}
+    given = inputs.tensors | out | inputs.sizes | constants | {"n": n}
+    launch(kernel, programs, TILES[name].warps, {k: given[k] for k in kernel.arg_names})

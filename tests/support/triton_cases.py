@@ -104,7 +104,8 @@ def network() -> None:
     """Compare a whole design, ganglia and all, that is told to compute with Triton."""
     graph = patterns.dense((1, 2))
     design = sparx_nas.Architecture(graph=graph, widths=(8, 12), reductions=(2, 1))
-    x = torch.randn(2, 3, 16, 16)
+    # Small: the interpreter takes its time for every channel of every position.
+    x = torch.randn(2, 3, 8, 8)
     found = []
     for backend in ("triton", "reference"):
         torch.manual_seed(0)
@@ -150,7 +151,8 @@ def main() -> None:
     exact = reference.ss2d(x.bfloat16().double(), *(t.double() for t in weights))
     y = scan(x.bfloat16(), *weights)
     assert y.dtype == torch.bfloat16
-    print("bfloat16", float((y.double() - exact).abs().max() / exact.std()) / 1000, sep="\t")
+    # What each direction adds is rounded to the map's type, and so is the sum.
+    print("bfloat16", float((y.double() - exact).abs().max() / exact.std()) / 2000, sep="\t")
     empty = kernels.ss2d(x[:0], *weights, backend="triton")
     assert empty.shape == (0, 3, 4, 5)
 
