@@ -9,6 +9,7 @@ from sparx_nas.ground.errors import did_you_mean
 
 TOOLS = {
     "search": "search the wirings of a space and keep the Pareto front",
+    "calibrate": "say how much of a short training's score is signal, on your images",
     "doctor": "say what this machine has, which kernels are used, and check them",
     "view": "explore wirings in a browser: front, what-if, send to the search",
     "train": "train one architecture in full, by a recipe",
@@ -16,7 +17,7 @@ TOOLS = {
     "importance": "say which aggregated edges of a trained trial matter",
 }
 """What each tool does, by its command."""
-PACKAGES = {"view": "viewer"}
+PACKAGES = {"view": "viewer", "calibrate": "search.calibrating"}
 """The package below `sparx_nas` of a tool that is not called as its package is."""
 
 USAGE = 2

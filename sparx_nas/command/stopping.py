@@ -1,12 +1,27 @@
 """Ending a search or a training before its time: Ctrl-C, SIGTERM, too many failures."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+LOOKS_S = 1.0
+"""How often a worker looks for its parent."""
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process, a worker of `parent`, soon after that one is gone, whatever ended it."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKS_S)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 class Stop:

@@ -12,6 +12,9 @@ from sparx_nas.data.source import Skipped
 from sparx_nas.data.store import Motion, Store, StreamStore
 from sparx_nas.ground.errors import DataError
 
+COPIES_STREAM = 4
+"""First seed of augmented copies, so that they are those of no epoch of a training."""
+
 SKIPPED_LISTED = 100
 """How many skipped files a record names; it counts them all."""
 
@@ -62,6 +65,7 @@ class DataSet:
             "source": self.source,
             "rule": self.rule,
             "num_classes": self.num_classes,
+            "commonest_class": self._commonest("val"),
             "classes": list(self.classes),
             "in_chans": self.in_chans,
             "image_size": self.image_size,
@@ -74,6 +78,11 @@ class DataSet:
             "skipped_count": len(skipped),
             "skipped": [[skip.path, skip.reason] for skip in skipped[:SKIPPED_LISTED]],
         }
+
+    def _commonest(self, split: str) -> float:
+        """Return the share of the class that a split has most images of."""
+        labels = self.stores[split].labels
+        return float(torch.bincount(labels).max() / len(labels))
 
     def batches(
         self,
@@ -93,17 +102,56 @@ class DataSet:
 
         Raises: DataError if the split is not loaded.
         """
+        count = len(self._store(split).labels)
+        rng = np.random.default_rng([seed, epoch])
+        groups = _groups(rng.permutation(count) if train else np.arange(count), batch_size, train)
+        yield from self._read(split, groups, Motion(rng, self.flips) if train else None, device)
+
+    def drawn(
+        self, split: str, count: int, batch_size: int, *, device: torch.device | str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches as `batches` does of `count` images as stored, the same draw every time.
+
+        Raises: DataError if the split is not loaded.
+        """
+        order = np.random.default_rng(0).permutation(len(self._store(split).labels))[:count]
+        yield from self._read(split, _groups(order, batch_size, True), None, device)
+
+    def copies(
+        self, split: str, count: int, batch_size: int, *, device: torch.device | str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches of `count` augmented copies of all images, the same copies every time.
+
+        Raises: DataError if the split is not loaded.
+        """
+        groups = _groups(np.arange(len(self._store(split).labels)), batch_size, False)
+        for copy in range(count):
+            motion = Motion(np.random.default_rng([COPIES_STREAM, copy]), self.flips)
+            yield from self._read(split, groups, motion, device)
+
+    def _store(self, split: str) -> Store:
+        """Return the images of a split.
+
+        Raises: DataError if it is not loaded.
+        """
         if split not in self.stores:
             raise DataError(
                 f"the {split} split of {self.name} is not loaded",
                 hint="only the final scoring opens it, by open_data(..., with_test=True)",
             )
-        store, on = self.stores[split], torch.device(device)
-        rng = np.random.default_rng([seed, epoch])
-        count = len(store.labels)
-        groups = _groups(rng.permutation(count) if train else np.arange(count), batch_size, train)
-        motion = Motion(rng, self.flips) if train else None
+        return self.stores[split]
+
+    def _read(
+        self,
+        split: str,
+        groups: list[np.ndarray[Any, Any]],
+        motion: Motion | None,
+        device: torch.device | str,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield groups of a split's images, normalised."""
+        on = torch.device(device)
         mean, std = (_channels(values, on) for values in (self.mean, self.std))
+        store = self._store(split)
         for images, labels in store.read(groups, motion=motion, device=on, workers=self.workers):
             yield (images.float() - mean) / std, labels
 

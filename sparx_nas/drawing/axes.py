@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sparx_nas.drawing.markup import Markup, tag, text
 from sparx_nas.ground.quantities import PREFIXES
-from sparx_nas.trial.measures import BYTES, MEASURES
+from sparx_nas.trial.measures import BYTES, MEASURES, SCORES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def tick_labels(name: str, ticks: Sequence[float]) -> list[str]:
     """Write ticks with one prefix and one number of decimals for all of them."""
     if name == "top1":
         scale, unit = 0.01, " %"
-    elif name in ("latency_ms", "trial", "epoch"):
+    elif name in ("latency_ms", "trial", "epoch", "val_loss"):
         scale, unit = 1.0, ""
     else:
         top = max((abs(tick) for tick in ticks), default=0.0)
@@ -79,7 +79,8 @@ def axis_title(name: str, note: str = "") -> str:
     if name not in MEASURES:
         return name
     better = "more is better" if MEASURES[name].direction == "max" else "less is better"
-    what = "validation top-1" if name == "top1" else f"{MEASURES[name].words} of the target"
+    words = MEASURES[name]
+    what = words.title.lower() if name in SCORES else f"{words.words} of the target"
     return ", ".join(part for part in (what, note, better) if part)
 
 

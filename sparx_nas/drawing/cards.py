@@ -13,7 +13,7 @@ from sparx_nas.trial.values import Run, TrialRecord
 
 WIDE_DEPTH = 14
 """A stage of more layers makes its card as wide as the page."""
-SHOWN = ("top1", "macs", "params")
+SHOWN = ("top1", "val_loss", "macs", "params")
 
 
 def drawn(run: Run) -> list[TrialRecord]:
@@ -102,12 +102,12 @@ def _numbers(run: Run, trial: TrialRecord) -> Markup:
     """List the measures of one trial: accuracies, the target's cost, the proxy's MACs."""
     rows: list[tuple[str, str, str]] = []
     if trial.top1 is not None:
-        bounds = facts.interval_words(facts.interval(run, trial.top1))
+        bounds = facts.interval_words(facts.interval(run, trial))
         rows.append(("Validation top-1", percent(trial.top1), bounds))
     else:
         rows.append(("Validation top-1", "not trained", ""))
     if trial.test_top1 is not None:
-        bounds = facts.interval_words(trial.test_interval)
+        bounds = facts.interval_words(facts.interval(run, trial, "test"))
         rows.append(("Test top-1", percent(trial.test_top1), bounds))
     values = {**trial.cost, **trial.objectives}
     names = ["macs", "params", *(o.name for o in run.objectives if o.name not in SHOWN)]

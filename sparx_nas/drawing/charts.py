@@ -26,7 +26,8 @@ OTHER_SHAPE = "pentagon"
 class Mark:
     """A trial as a point; `y` is None for one that a limit kept from training.
 
-    `kind` is front, dominated or infeasible; a baseline has its `name` besides.
+    `kind` is front, dominated or infeasible; a baseline has its `name` besides. `bounds` is the
+    interval that y lies in.
     """
 
     number: int
@@ -35,15 +36,20 @@ class Mark:
     kind: str
     name: str
     words: str
+    bounds: tuple[float, float] | None = None
 
 
 def marks(
-    trials: Sequence[TrialRecord], front: Collection[int], x: Objective, y: Objective
+    trials: Sequence[TrialRecord],
+    front: Collection[int],
+    x: Objective,
+    y: Objective,
+    bounds: Mapping[int, tuple[float, float] | None] | None = None,
 ) -> list[Mark]:
     """Turn trials into points; those without a finite value for x are left out.
 
     An infeasible trial was not trained, so its x comes from its cost. Guests have no place in the
-    order of trials.
+    order of trials. `bounds` holds intervals of y by trial number; front and baselines show them.
     """
     out = []
     for trial in trials:
@@ -66,6 +72,7 @@ def marks(
                 kind=kind,
                 name=trial.baseline,
                 words="\n".join(said),
+                bounds=(bounds or {}).get(trial.number),
             )
         )
     return out
@@ -93,14 +100,17 @@ def front_svg(
     drawn = [(p, p.y) for p in points if p.y is not None]
     if not drawn:
         return Markup("")
+    barred = [p for p, _ in drawn if p.bounds and (p.name or p.kind == "front")]
+    heights = [value for _, value in drawn] + [b for p in barred for b in p.bounds or ()]
     frame = Frame(
         x=axis(x.name, [p.x for p, _ in drawn], start=LEFT, end=SIZE[0] - RIGHT),
-        y=axis(y.name, [value for _, value in drawn], start=SIZE[1] - BOTTOM, end=TOP),
+        y=axis(y.name, heights, start=SIZE[1] - BOTTOM, end=TOP),
         size=SIZE,
     )
     steps = _steps(points, frame, x, y)
     parts = [frame_svg(frame, y_note=y_note), _step_line(steps)]
     parts.append(_untrained([p for p in points if p.y is None], frame))
+    parts.append(_bars(barred, frame))
     order = sorted(drawn, key=lambda mark: (bool(mark[0].name), mark[0].kind == "front"))
     for point, value in order:
         shape = point_shape(point, frame.x.at(point.x), frame.y.at(value))
@@ -145,6 +155,12 @@ def _step_line(corners: Sequence[tuple[float, float]]) -> Markup:
         return Markup("")
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners)
     return tag("path", d=path, class_="sx-step")
+
+
+def _bars(points: Sequence[Mark], frame: Frame) -> Markup:
+    """Draw how far values can be off."""
+    ends = [(frame.x.at(p.x), *map(frame.y.at, p.bounds)) for p in points if p.bounds]
+    return join(tag("path", d=f"M{x:.1f} {a:.1f}V{b:.1f}", class_="sx-bar") for x, a, b in ends)
 
 
 def _untrained(points: Sequence[Mark], frame: Frame) -> Markup:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparx_nas.ground.quantities import percent, wilson
+from sparx_nas.trial.measures import MEASURES, amount
+from sparx_nas.trial.pareto import alike, best_trial, top_trial
 from sparx_nas.trial.values import Fidelity, Run, TrialRecord
 
 Interval = tuple[float, float]
@@ -46,10 +48,16 @@ def images(run: Run, split: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def interval(run: Run, top1: float) -> Interval | None:
-    """Return the 95 % interval of a validation accuracy, or None if the split's size is unknown."""
-    n = images(run, "val")
-    return wilson(round(top1 * n), n) if n else None
+def interval(run: Run, trial: TrialRecord, split: str = "val") -> Interval | None:
+    """Return the 95 % interval of a trial's accuracy, seeds and images; None if it is unknown."""
+    return run.noise.interval(trial.top1s if split == "val" else trial.test_top1s, split)
+
+
+def bounds(run: Run, trial: TrialRecord, measure: str) -> Interval | None:
+    """Return the 95 % interval of a score, seeds and images; None for a cost, or if unknown."""
+    if measure == "val_loss" and measure == run.score and trial.epochs:
+        return run.noise.loss_interval(trial.val_losses, trial.epochs[-1].val_loss_error)
+    return interval(run, trial) if measure == "top1" else None
 
 
 def interval_words(bounds: Interval | None) -> str:
@@ -62,39 +70,120 @@ def fidelity(run: Run) -> Fidelity | None:
     return next((trial.fidelity for trial in run.trials if trial.fidelity), None)
 
 
-def fidelity_words(fidelity: Fidelity | None) -> str:
-    """Return the fidelity as it stands beside an accuracy: `8 epochs at 32 px, 0.25 width`."""
+def fidelity_words(fidelity: Fidelity | None, *, brief: bool = False) -> str:
+    """Return the fidelity as it stands beside an accuracy: `8 epochs at 32 px, 0.25 of full width`.
+
+    With seeds and images, unless it is `brief`.
+    """
     if fidelity is None:
         return ""
     epochs = f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"
-    return f"{epochs} at {fidelity.image_size} px, {fidelity.width:g} of full width"
+    width = f"{fidelity.width:g} of full width"
+    if brief:
+        return f"{epochs} at {fidelity.image_size} px, {width}"
+    images = f" on {fidelity.images:,} images" if fidelity.images else ""
+    copies = ", val images augmented" if fidelity.val_copies else ""
+    seeds = f", mean of {fidelity.seeds} seeds" if fidelity.seeds > 1 else ""
+    return f"{epochs}{images} at {fidelity.image_size} px, {width}{seeds}{copies}"
 
 
 def comparison(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
     """Say how a trial compares with another: accuracy, then each cost that both have."""
-    said = []
-    if trial.top1 is not None and reference.top1 is not None:
-        points = 100 * (trial.top1 - reference.top1)
-        said.append(
-            "equal validation top-1"
-            if abs(points) < 0.05
-            else f"{abs(points):.1f} points {'more' if points > 0 else 'less'} accurate"
-        )
+    said = [_accuracies(run, trial, reference)]
     for name, words in (("macs", "MACs"), ("params", "parameters")):
         if reference.cost.get(name) and name in trial.cost:
             change = trial.cost[name] / reference.cost[name] - 1
             same = abs(change) < 0.0005
             share = f"{percent(abs(change))} {'more' if change > 0 else 'fewer'} {words}"
             said.append(f"the same {words}" if same else share)
+    said = [words for words in said if words]
     return ", ".join(said[:-1]) + (" and " if said[1:] else "") + "".join(said[-1:])
 
 
-def told_apart(run: Run, trial: TrialRecord, reference: TrialRecord) -> bool | None:
-    """Tell whether the 95 % intervals of two validation accuracies are disjoint; None if unknown.
+def _accuracies(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
+    """Say which of two trials is more accurate, if their trainings can tell.
 
-    Disjoint intervals are a stricter test than one of the difference.
+    On the test split where both were scored there, for the validation split helped to choose.
     """
     if trial.top1 is None or reference.top1 is None:
-        return None
-    a, b = interval(run, trial.top1), interval(run, reference.top1)
-    return None if a is None or b is None else a[0] > b[1] or b[0] > a[1]
+        return ""
+    split, scores = "validation", (trial.top1s, reference.top1s)
+    if trial.test_top1s and reference.test_top1s:
+        split, scores = "test", (trial.test_top1s, reference.test_top1s)
+    found = run.noise.difference(*scores, "test" if split == "test" else "val")
+    if found is None:
+        return "no word on which is more accurate (no design was trained twice)"
+    low, high = (100 * bound for bound in found)
+    if low <= 0 <= high:
+        return f"{split} accuracies that cannot be told apart by these trainings"
+    way = "more" if low > 0 else "less"
+    ends = sorted((abs(low), abs(high)))
+    middle, bounds = sum(ends) / 2, f"({ends[0]:.1f} to {ends[1]:.1f})"
+    return f"{middle:.1f} points {way} accurate on the {split} split {bounds}"
+
+
+def score_words(run: Run, trial: TrialRecord) -> str:
+    """Return the score of a trial with its name: `validation loss 0.412`."""
+    words = MEASURES[run.score].title.lower()
+    return f"{words} {amount(run.score, trial.objectives.get(run.score))}"
+
+
+def choice_words(run: Run) -> str:
+    """Say why the design to use is not the most accurate one, in a sentence and a space, if so."""
+    chosen, top = best_trial(run), top_trial(run)
+    if chosen is None or top is None or chosen.number == top.number:
+        return ""
+    others = len(alike(run)) - 1
+    return (
+        f"It is the cheapest of {others + 1} designs of the front that these trainings cannot tell "
+        f"apart; the best score of them has {top.name} ({score_words(run, top)}). "
+    )
+
+
+def chance(run: Run) -> float | None:
+    """Return the validation accuracy of always naming one class, the best one, if it is known."""
+    found = data(run)
+    share, classes = found.get("commonest_class"), found.get("num_classes")
+    if isinstance(share, float):
+        return share
+    return 1 / classes if isinstance(classes, int) and classes > 0 else None
+
+
+def at_chance(run: Run) -> str:
+    """Say that the trials learned nothing, where that is so, and what to change; else nothing."""
+    level, n = chance(run), images(run, "val")
+    scored = [t.top1 for t in run.trials if t.top1 is not None]
+    if level is None or not n or not scored:
+        return ""
+    mean = sum(scored) / len(scored)
+    if wilson(round(mean * n), n)[0] > level:
+        return ""
+    return (
+        f"The trials learned nothing that can be seen: {percent(mean)} validation top-1 on "
+        f"average, where always naming one class gives {percent(level)}. Nothing below ranks "
+        "designs. Train longer (--epochs), on larger images (--image-size) or more of them."
+    )
+
+
+def reliability_words(run: Run) -> str:
+    """Say how much of a score is its design's, in a sentence or two."""
+    found = run.noise.score
+    if found is None:
+        return (
+            "How reliable a score is was not measured: no design was trained with two seeds "
+            "(--seeds)."
+        )
+    share, low, high = found.of_mean(run.seeds)
+    mean = f", the mean of {run.seeds} trainings," if run.seeds > 1 else ""
+    spreads = [_spread(run.score, spread) for spread in (found.within, found.between)]
+    return (
+        f"Reliability of a score ({MEASURES[run.score].title.lower()}){mean} {max(share, 0.0):.2f} "
+        f"(95 % interval {low:.2f} to {high:.2f}; 1 is all design, 0 all seed): seeds move a "
+        f"training by {spreads[0]} (standard deviation), designs differ by {spreads[1]} "
+        f"({found.trainings} trainings of {found.designs} designs)."
+    )
+
+
+def _spread(measure: str, value: float) -> str:
+    """Write a standard deviation of a score."""
+    return f"{100 * value:.1f} points" if measure == "top1" else f"{value:.4f} nats"

@@ -12,7 +12,8 @@ from sparx_nas.drawing.markup import Markup, join, masked, style, tag, text, unb
 from sparx_nas.drawing.summary import lead, tiles
 from sparx_nas.drawing.theme import CHART_CSS, REPORT_CSS, THEME_CSS, WIRING_CSS
 from sparx_nas.drawing.trial_table import trial_table
-from sparx_nas.ground.quantities import duration, percent
+from sparx_nas.ground.quantities import duration, percent, wilson
+from sparx_nas.trial.measures import SCORES
 from sparx_nas.trial.values import Objective, Run
 
 POLICY = (
@@ -105,10 +106,12 @@ def _fronts(run: Run) -> Markup:
     links = {t.number: f"#trial-{t.number}" for t in run.trials}
     links |= {t.number: f"#{card_id(t)}" for t in drawn(run)}
     first, *others = run.objectives
-    note = facts.fidelity_words(facts.fidelity(run)) if first.name == "top1" else ""
+    fidelity = facts.fidelity(run)
+    note = facts.fidelity_words(fidelity, brief=True) if first.name in SCORES else ""
     figures = []
+    bounds = {t.number: facts.bounds(run, t, first.name) for t in run.trials}
     for x in others or [Objective(name="trial", direction="min")]:
-        points = marks(run.trials, front, x, first)
+        points = marks(run.trials, front, x, first, bounds)
         chart = front_svg(points, x, first, links=links, y_note=note)
         if chart:
             figures.append(tag("figure", chart, front_key(points)))
@@ -200,8 +203,12 @@ def _caveats(run: Run) -> Markup:
         "for the network that was trained; the latter's MACs stand beside them.",
         "The validation accuracy of the best of many trials is optimistic, for it was chosen by "
         "it. " + tested,
-        "Each architecture was trained once. Another seed would move its accuracy too, and the "
-        "intervals here cover only the sampling of images.",
+        facts.reliability_words(run)
+        + (
+            " Intervals hold both the noise of seeds and the sampling of images."
+            if run.noise.top1
+            else " Intervals here cover only the sampling of images."
+        ),
     ]
     if fidelity:
         said.insert(
@@ -212,11 +219,11 @@ def _caveats(run: Run) -> Markup:
         )
     n = facts.images(run, "val")
     if n:
-        low, high = facts.interval(run, 0.9) or (0.0, 1.0)
+        low, high = wilson(round(0.9 * n), n)
         said.insert(
             1,
-            f"The validation split has {n} images: a measured {percent(0.9, 0)} has a 95 % "
-            f"interval of {facts.interval_words((low, high))}. Differences within it are noise.",
+            f"The validation split has {n} images: by them alone a measured {percent(0.9, 0)} has "
+            f"a 95 % interval of {facts.interval_words((low, high))}.",
         )
     return _section(
         "How far to trust this", tag("ul", *(tag("li", text(unbroken(s))) for s in said))

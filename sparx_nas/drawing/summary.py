@@ -10,13 +10,18 @@ from sparx_nas.trial.values import Run, TrialRecord
 
 def lead(run: Run) -> Markup:
     """Say what came out, and how sure that is."""
-    said = [_outcome(run), _counts_words(run)]
+    said = [
+        facts.at_chance(run),
+        _outcome(run),
+        facts.reliability_words(run) if run.front else "",
+        _counts_words(run),
+    ]
+    said = [words for words in said if words]
     return tag(
         "section",
         *(
             tag("p", text(unbroken(words)), class_="lead" if i == 0 else "muted")
             for i, words in enumerate(said)
-            if words
         ),
     )
 
@@ -34,17 +39,18 @@ def _outcome(run: Run) -> str:
         return (
             f"Only baselines have been trained so far; the best of them is {_design(run, chosen)}."
         )
+    why = facts.choice_words(run)
     if reference is None:
-        return f"The best design is {_design(run, chosen)}. The published one was not trained."
+        return (
+            f"The design to use is {_design(run, chosen)}. {why}The published one was not trained."
+        )
     if chosen.number == reference.number:
         return (
-            f"The published SparX design remains the choice: {_design(run, chosen)}. No design "
-            "that costs as little was more accurate."
+            f"The published SparX design remains the choice: {_design(run, chosen)}. {why}".strip()
         )
     return (
-        f"The best design is {_design(run, chosen)}. Compared with the published SparX design "
-        f"({_accuracy(run, reference)}): {facts.comparison(run, chosen, reference)}."
-        + _certainty(run, chosen, reference)
+        f"The design to use is {_design(run, chosen)}. {why}Compared with the published SparX "
+        f"design ({_accuracy(run, reference)}): {facts.comparison(run, chosen, reference)}."
     )
 
 
@@ -61,21 +67,9 @@ def _accuracy(run: Run, trial: TrialRecord) -> str:
     """Return the validation accuracy with its interval."""
     if trial.top1 is None:
         return "accuracy not recorded"
-    bounds = facts.interval_words(facts.interval(run, trial.top1))
+    bounds = facts.interval_words(facts.interval(run, trial))
     return f"{percent(trial.top1)} validation top-1" + (
         f", 95 % interval {bounds}" if bounds else ""
-    )
-
-
-def _certainty(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
-    """Say whether the validation split tells two accuracies apart."""
-    apart = facts.told_apart(run, trial, reference)
-    if apart is None:
-        return ""
-    return (
-        " The intervals do not overlap."
-        if apart
-        else " The intervals overlap: this split does not tell the two accuracies apart."
     )
 
 
@@ -107,9 +101,9 @@ def tiles(run: Run) -> Markup:
     chosen, reference = best_trial(run), published_trial(run)
     shown: list[tuple[str, str]] = []
     if chosen is not None and chosen.top1 is not None:
-        shown.append((percent(chosen.top1), "validation top-1 of the best design"))
+        shown.append((percent(chosen.top1), "validation top-1 of the design to use"))
         if chosen.test_top1 is not None:
-            bounds = facts.interval_words(chosen.test_interval)
+            bounds = facts.interval_words(facts.interval(run, chosen, "test"))
             shown.append((percent(chosen.test_top1), f"its test top-1 ({bounds})"))
     if chosen is not None and reference is not None and chosen.number != reference.number:
         for name, words in (("macs", "MACs"), ("params", "parameters")):

@@ -86,6 +86,7 @@ CHART_CSS = """
 .sx-chart .sx-axis-title{font-weight:600;font-size:12px}
 .sx-chart .sx-mid{text-anchor:middle}
 .sx-chart .sx-end{text-anchor:end}
+.sx-chart .sx-bar{fill:none;stroke:var(--sx-grey);stroke-width:1.2}
 .sx-chart .sx-step{fill:none;stroke:var(--sx-blue);stroke-width:1.6;stroke-opacity:.8}
 .sx-chart .sx-point{stroke-width:1.6;stroke:var(--sx-grey);fill:var(--sx-paper)}
 .sx-chart .sx-point.sx-front{fill:var(--sx-blue);stroke:var(--sx-paper)}

@@ -16,7 +16,12 @@ from sparx_nas.space.drawing import LEGEND, draw
 
 FILE, PICTURE = "README.md", "wiring.svg"
 UNKNOWN = "not recorded"
-SPLITS = {"val": "validation", "test": "test", "train": "train"}
+SPLITS = {
+    "val": "validation",
+    "val_augmented": "validation, augmented copies",
+    "test": "test",
+    "train": "train",
+}
 WEIGHTS = {"ema": "the moving average of the training", "plain": "those of the last step"}
 TOLD_ELSEWHERE = ("epochs", "epochs_done", "finished", "weights")
 """What a training's facts hold that has a line of its own."""

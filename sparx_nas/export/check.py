@@ -68,13 +68,14 @@ def check_forms(job: Job, check: Check) -> dict[str, Any]:
 def _as_searched(job: Job, check: Check) -> Images:
     """Open the data as a search does, at the size of the forms."""
     network = job.network
-    seed = network.facts.get("seed", 0)
+    seed, training = network.facts.get("seed", 0), network.facts.get("training", {})
     data = open_data(
         check.data,
         data_dir=check.data_dir,
         image_size=job.image[1],
         seed=seed if isinstance(seed, int) else 0,
         with_test=check.split == "test",
+        limit=training.get("images") or None,
     )
     data = replace(data, mean=network.preprocessing.mean, std=network.preprocessing.std)
     batches = data.batches(check.split, _size(job), seed=0, epoch=0, train=False, device="cpu")

@@ -66,6 +66,7 @@ def data_of(run: Run, trial: TrialRecord) -> DataSet:
         data_dir=Path(folder) if folder else None,
         image_size=fidelity.image_size,
         seed=fidelity.seed,
+        limit=fidelity.images or None,
     )
     if data.data_id != fidelity.data_id:
         raise RunError(

@@ -44,4 +44,6 @@ from sparx_nas.run_store.study import has_study as has_study
 from sparx_nas.run_store.study import open_study as open_study
 from sparx_nas.run_store.study import prune as prune
 from sparx_nas.run_store.weights import prune_weights as prune_weights
+from sparx_nas.run_store.weights import read_weights as read_weights
 from sparx_nas.run_store.weights import weights_path as weights_path
+from sparx_nas.run_store.weights import write_weights as write_weights

@@ -12,7 +12,8 @@ from sparx_nas.ground.record import json_text, read_json, write_bytes, write_jso
 from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
 from sparx_nas.run_store.weights import weights_path
-from sparx_nas.trial.pareto import best_trial, costs_no_more, published_trial
+from sparx_nas.trial.measures import MEASURES, amount
+from sparx_nas.trial.pareto import alike, best_trial, costs_no_more, published_trial
 from sparx_nas.trial.values import Run, TrialRecord
 
 BEST = "best"
@@ -104,7 +105,7 @@ def _readme(run: Run, trial: TrialRecord, network: Network, *, with_weights: boo
 
 {fill(_rule(run, trial), WRAP, break_on_hyphens=False)}
 
-{_scores(trial, network)}
+{_scores(run, trial)}
 
 {fill(_training(trial), WRAP, break_on_hyphens=False)}
 
@@ -147,34 +148,42 @@ def _training(trial: TrialRecord) -> str:
 
 def _rule(run: Run, trial: TrialRecord) -> str:
     """Say which rule chose the design."""
-    reference = published_trial(run)
+    reference, others = published_trial(run), alike(run)
+    measure = MEASURES[run.score].title.lower()
+    among = "of the front"
+    if reference is not None and costs_no_more(trial, reference, run.objectives):
+        among = "among the members of the front that cost no more than the published design"
+    if trial.number == others[0].number:
+        said = f"Chosen as the one with the best {measure} {among}."
+    else:
+        top = others[0]
+        said = (
+            f"Chosen as the cheapest of {len(others)} {among} that these trainings cannot tell "
+            f"apart; the best {measure} of them has {top.name}, "
+            f"{amount(run.score, top.objectives[run.score])}."
+        )
     if reference is None:
-        return (
-            "Chosen as the member of the front with the highest validation top-1. The published "
-            "design was not trained in this run, so cost played no part."
-        )
-    if costs_no_more(trial, reference, run.objectives):
-        return (
-            "Chosen as the member of the front with the highest validation top-1 among those that "
-            "cost no more than the published design."
-        )
-    return (
-        "No member of the front costs as little as the published design, so this is the one with "
-        "the highest validation top-1 of all."
-    )
+        said += " The published design was not trained in this run, so its cost played no part."
+    elif among == "of the front":
+        said += " No member of the front costs as little as the published design."
+    return said
 
 
-def _scores(trial: TrialRecord, network: Network) -> str:
-    """List the accuracies with their intervals."""
-    val = network.facts["accuracy"]["val"]
+def _scores(run: Run, trial: TrialRecord) -> str:
+    """List the accuracies with their intervals; of several trainings the mean, and the first's."""
+    noise, seeds = run.noise, len(trial.top1s)
+    first = f"; the weights here: {percent(trial.top1s[0])}" if seeds > 1 else ""
+    mean = f", the mean of {seeds} trainings" if seeds > 1 else ""
     lines = [
-        f"- validation top-1 {percent(val['top1'])}{_interval(val.get('interval'))}; optimistic, "
-        "for the design was chosen by it"
+        f"- validation top-1 {percent(trial.top1 or 0.0)}{_interval(noise.interval(trial.top1s))}"
+        f"{mean}{first}; optimistic, for the design was chosen by it"
     ]
     if trial.test_top1 is None:
         lines.append("- test top-1: not measured yet")
     else:
-        lines.append(f"- test top-1 {percent(trial.test_top1)}{_interval(trial.test_interval)}")
+        bounds = noise.interval(trial.test_top1s, "test")
+        first = f"; the weights here: {percent(trial.test_top1s[0])}" if seeds > 1 else ""
+        lines.append(f"- test top-1 {percent(trial.test_top1)}{_interval(bounds)}{mean}{first}")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """The chosen design of a run as a `Network`: how it was built, fed, trained and scored."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ def best_network(run: Run, trial: TrialRecord) -> Network:
 
 
 def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
-    """Return where the weights come from, as JSON values; keys are those of a full training."""
+    """Return where the weights come from, as JSON values; keys are those of a full training.
+
+    The weights are those of the trial's first training, and so are the accuracies.
+    """
     splits = dict(run.env.get("data", {}).get("splits", {}))
-    accuracy = {
-        "val": _accuracy(trial.top1, splits.get("val")),
-        "test": _accuracy(trial.test_top1, splits.get("test")),
+    scores = {
+        "val_augmented" if fidelity.val_copies else "val": (trial.top1s, splits.get("val")),
+        "test": (trial.test_top1s, splits.get("test")),
     }
+    accuracy = {split: _accuracy(top1s, images) for split, (top1s, images) in scores.items()}
     return {
         "made_by": "search",
         "run": run.name,
@@ -62,6 +67,7 @@ def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
             "weights": "plain",
             "image_size": fidelity.image_size,
             "batch_size": fidelity.batch_size,
+            "images": fidelity.images,
         },
         "seed": fidelity.seed,
         "device": trial.device,
@@ -69,10 +75,11 @@ def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
     }
 
 
-def _accuracy(top1: float | None, images: int | None) -> dict[str, Any] | None:
-    """Return an accuracy with its 95 % interval; None if it was not measured."""
-    if top1 is None:
+def _accuracy(top1s: Sequence[float], images: int | None) -> dict[str, Any] | None:
+    """Return the first accuracy with its 95 % interval; None if none was measured."""
+    if not top1s:
         return None
+    top1 = top1s[0]
     if not images:
         return {"top1": top1}
     correct = round(top1 * images)

@@ -8,8 +8,8 @@ wrote), `epoch`, `end` (written before the study is told, so that no finished tr
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +18,8 @@ from sparx_nas.ground.errors import RunError
 from sparx_nas.trial.values import Epoch
 
 CURVES = "curves.jsonl"
-METRICS = tuple(field.name for field in fields(Epoch))
+METRICS = {field.name: field.default for field in fields(Epoch)}
+"""By the default of those that older records lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,11 @@ class End:
 
 @dataclass(frozen=True)
 class Curve:
-    """The latest attempt at a trial; `test` is (correct, images) on the test split."""
+    """The latest attempt at a trial; `test` is the share of test images right, a training each."""
 
     epochs: tuple[Epoch, ...] = ()
     end: End | None = None
-    test: tuple[int, int] | None = None
+    test: tuple[float, ...] = ()
 
 
 def log_start(path: Path, number: int, **facts: Any) -> None:
@@ -60,9 +61,9 @@ def log_end(path: Path, end: End) -> None:
     _append(path, {"kind": "end", "trial": values.pop("number"), **values}, durable=True)
 
 
-def log_test(path: Path, number: int, *, correct: int, images: int) -> None:
-    """Record the score of a trial on the test split."""
-    record = {"kind": "test", "trial": number, "correct": correct, "images": images}
+def log_test(path: Path, number: int, *, correct: Sequence[int], images: int) -> None:
+    """Record how many of the test images each training of a trial has right."""
+    record = {"kind": "test", "trial": number, "correct": list(correct), "images": images}
     _append(path, record, durable=True)
 
 
@@ -92,15 +93,17 @@ def _extended(curve: Curve, record: Mapping[str, Any]) -> Curve:
     if kind == "start":
         return Curve()
     if kind == "epoch":
-        given = {name: record[name] for name in METRICS}
-        known: dict[str, Any] = {n: math.nan if v is None else v for n, v in given.items()}
-        return replace(curve, epochs=(*curve.epochs, Epoch(**known)))
+        known = {n: record[n] if v is MISSING else record.get(n, v) for n, v in METRICS.items()}
+        epoch = Epoch.from_dict({name: _read(value) for name, value in known.items()})
+        return replace(curve, epochs=(*curve.epochs, epoch))
     if kind == "end":
         names = [field.name for field in fields(End) if field.name != "number"]
         end = End(number=record["trial"], **{name: record[name] for name in names})
         return replace(curve, end=end)
     if kind == "test":
-        return replace(curve, test=(record["correct"], record["images"]))
+        correct = record["correct"]
+        each = correct if isinstance(correct, list) else [correct]  # one, in older records
+        return replace(curve, test=tuple(count / record["images"] for count in each))
     raise ValueError(f"no such kind of record: {kind}")
 
 
@@ -137,5 +140,15 @@ def _torn(line: bytes) -> bool:
         return True
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: Any) -> Any:
+    """Write what JSON has no number for as null."""
+    if isinstance(value, tuple):
+        return [_finite(one) for one in value]
     return value if math.isfinite(value) else None
+
+
+def _read(value: Any) -> Any:
+    """Read what `_finite` wrote."""
+    if isinstance(value, list):
+        return [_read(one) for one in value]
+    return math.nan if value is None else value

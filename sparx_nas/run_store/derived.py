@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sparx_nas.architecture.graph import measures
-from sparx_nas.ground.quantities import wilson
 from sparx_nas.ground.record import json_text, write_text
+from sparx_nas.trial.noise import Noise
 from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 SCHEMA = 1
@@ -18,7 +18,10 @@ ARCHITECTURES = "archs"
 COSTS = ("params", "macs", "activation_bytes", "published_flops")
 PROXY_COSTS = ("params", "macs")
 WIRING = ("density", "in_degree", "span", "ganglion_share", "ganglia")
-TRAINING = ("epochs", "seconds", "images_per_s", "device", "seed", "source", "error")
+TRAINING = (
+    *("epochs", "val_loss", "seconds", "images_per_s", "device", "seed", "seeds", "source"),
+    "error",
+)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -83,6 +86,8 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
         "images_per_s": sum(rates) / len(rates) if rates else None,
         "device": trial.device,
         "seed": trial.fidelity.seed if trial.fidelity else None,
+        "seeds": trial.fidelity.seeds if trial.fidelity else None,
+        "val_loss": trial.epochs[-1].val_loss if trial.epochs else None,
         "source": trial.source,
         "error": trial.error,
     }
@@ -97,7 +102,6 @@ def _cell(value: Any) -> Any:
 
 def _front(run: Run) -> dict[str, Any]:
     """Return the content of pareto.json."""
-    images = run.env.get("data", {}).get("splits", {}).get("val", 0)
     fidelity = next((trial.fidelity for trial in run.trials if trial.fidelity), None)
     return {
         "schema": SCHEMA,
@@ -106,14 +110,31 @@ def _front(run: Run) -> dict[str, Any]:
         "space": run.space,
         "objectives": [{"name": o.name, "direction": o.direction} for o in run.objectives],
         "fidelity": fidelity.to_dict() if fidelity else None,
-        "members": [_member(trial, images) for trial in run.front],
+        "noise": _noise(run),
+        "members": [_member(trial, run.noise) for trial in run.front],
     }
 
 
-def _member(trial: TrialRecord, images: int) -> dict[str, Any]:
-    """Return a front member as pareto.json holds it; `images` of the validation split, or 0."""
-    known = images and trial.top1 is not None
-    bounds = wilson(round((trial.top1 or 0.0) * images), images) if known else None
+def _noise(run: Run) -> dict[str, Any] | None:
+    """Return how reliable the scores are; None where no design was trained twice."""
+    found = run.noise.score
+    if found is None:
+        return None
+    return {
+        "score": run.score,
+        "within_seed_sd": found.within,
+        "between_design_sd": found.between,
+        "reliability_of_one_training": [found.one, found.low, found.high],
+        "reliability_of_a_score": list(found.of_mean(run.seeds)),
+        "seeds": run.seeds,
+        "designs": found.designs,
+        "trainings": found.trainings,
+    }
+
+
+def _member(trial: TrialRecord, noise: Noise) -> dict[str, Any]:
+    """Return a front member as pareto.json holds it; intervals hold seeds and images."""
+    bounds, tested = noise.interval(trial.top1s), noise.interval(trial.test_top1s, "test")
     return {
         "trial": trial.number,
         "baseline": trial.baseline,
@@ -123,8 +144,11 @@ def _member(trial: TrialRecord, images: int) -> dict[str, Any]:
         "objectives": dict(trial.objectives),
         "top1": trial.top1,
         "top1_interval": list(bounds) if bounds else None,
+        "top1s": list(trial.top1s),
+        "val_loss": trial.epochs[-1].val_loss if trial.epochs else None,
         "test_top1": trial.test_top1,
-        "test_interval": list(trial.test_interval) if trial.test_interval else None,
+        "test_top1s": list(trial.test_top1s),
+        "test_interval": list(tested) if tested else None,
     }
 
 

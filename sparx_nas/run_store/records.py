@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.ground.quantities import wilson
 from sparx_nas.run_store.curves import Curve, End, read_curves
 from sparx_nas.run_store.guests import turned
 from sparx_nas.run_store.study import finish_decided
@@ -112,8 +111,7 @@ def _record(
         device=said.get("device", ""),
         error=said.get("error", ""),
         duplicate_of=said.get("duplicate_of"),
-        test_top1=curve.test[0] / curve.test[1] if curve.test else None,
-        test_interval=wilson(*curve.test) if curve.test else None,
+        test_top1s=curve.test,
         source=said.get("source", ""),
     )
 

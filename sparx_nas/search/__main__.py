@@ -122,7 +122,7 @@ def _search(asked: Options, settings: Any, space: "SearchSpace", resume: Path | 
     if asked.dry_run:
         from sparx_nas.search.telling.describe import dry_run_text
 
-        text, problems = dry_run_text(settings, space, resume)
+        text, problems = dry_run_text(settings, space, resume, asked.config)
         sys.stdout.write(text)
         for problem in problems:
             sys.stderr.write(error_text(problem))

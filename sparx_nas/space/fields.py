@@ -144,11 +144,13 @@ USUAL_TARGET = {"image_size": 224, "num_classes": 1000, "in_chans": 3}
 
 PROXY: dict[str, Check] = {
     "data": text,
+    "images": whole(0, 10**9),
     "epochs": whole(1, 100_000),
     "batch_size": whole(1, 1_000_000),
     "image_size": whole(1, 8192),
     "width": number(16),
     "stem_stride": one_of(4, 2, 1),
+    "seeds": whole(1, 1000),
 }
 MIXER: Mapping[type[MixerSettings], Mapping[str, Check]] = {
     MambaSettings: {

@@ -3,8 +3,10 @@
 Every axis of a point is minimised; `minimised` turns the values of a trial into such a point.
 """
 
+import math
 from collections.abc import Sequence
 
+from sparx_nas.trial.measures import MEASURES, costs_of
 from sparx_nas.trial.values import Objective, Run, TrialRecord
 
 Point = tuple[float, ...]
@@ -68,16 +70,56 @@ def published_trial(run: Run) -> TrialRecord | None:
 
 
 def best_trial(run: Run) -> TrialRecord | None:
-    """Return the most accurate front member that costs no more than the published design.
+    """Return the design to use: the cheapest that cannot be told from the one of the best score.
 
-    By validation top-1; the most accurate of all if none costs as little, None without
-    accuracies.
+    None without scores. Where no design was trained twice, seeds cannot be told from designs; it is
+    the one of the best score then.
     """
+    return min(alike(run), key=lambda t: _first_cost(t, run.objectives), default=None)
+
+
+def by_score(run: Run) -> list[TrialRecord]:
+    """Return the front, the best score first."""
+    sign = -1.0 if MEASURES[run.score].direction == "max" else 1.0
+    scored = [trial for trial in run.front if run.score in trial.objectives]
+    return sorted(scored, key=lambda trial: sign * trial.objectives[run.score])
+
+
+def top_trial(run: Run) -> TrialRecord | None:
+    """Return the front member of the best score among those that cost no more than the published.
+
+    Of all if none costs as little; None without scores.
+    """
+    able = {trial.number for trial in _eligible(run)}
+    return next((trial for trial in by_score(run) if trial.number in able), None)
+
+
+def alike(run: Run) -> list[TrialRecord]:
+    """Return the design of the best score, and those that only seeds may have put behind it.
+
+    Of front members that cost no more than the published design, on the same validation images.
+    """
+    top = top_trial(run)
+    if top is None:
+        return []
+    scores = top.scores(run.score)
+    others = [t for t in _eligible(run) if t.number != top.number]
+    return [top, *(t for t in others if run.noise.alike(scores, t.scores(run.score)))]
+
+
+def _eligible(run: Run) -> list[TrialRecord]:
+    """Return the scored front members that cost no more than the published design, or all."""
     scored = [trial for trial in run.front if trial.top1 is not None]
     reference = published_trial(run)
-    if reference is not None:
-        scored = [t for t in scored if costs_no_more(t, reference, run.objectives)] or scored
-    return max(scored, key=lambda trial: trial.top1 or 0.0, default=None)
+    if reference is None:
+        return scored
+    return [t for t in scored if costs_no_more(t, reference, run.objectives)] or scored
+
+
+def _first_cost(trial: TrialRecord, objectives: Sequence[Objective]) -> float:
+    """Return the first objective that is a cost, or MACs where none is."""
+    values = {**trial.cost, **trial.objectives}
+    return values.get(costs_of(o.name for o in objectives)[0], math.inf)
 
 
 def costs_no_more(
@@ -85,10 +127,10 @@ def costs_no_more(
 ) -> bool:
     """Tell whether a trial costs no more than another.
 
-    Cost means every objective that is minimised, or MACs where none is; a measure that one of
-    them lacks does not count.
+    Cost means every objective that is one, or MACs where none is; a measure that one of them lacks
+    does not count.
     """
-    names = [o.name for o in objectives if o.direction == "min"] or ["macs"]
+    names = costs_of(o.name for o in objectives)
     values = {**trial.cost, **trial.objectives}
     limit = {**reference.cost, **reference.objectives}
     return all(values[n] <= limit[n] for n in names if n in values and n in limit)

@@ -1,5 +1,6 @@
 """Accuracy on a split, and latency of a network."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -16,11 +17,16 @@ REPEATS = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How many images of a split were right, and the mean cross entropy in nats."""
+    """How many images of a split, or copies of them, were right; mean cross entropy in nats.
+
+    `loss_error` is the standard error of that mean, 0 where it was not
+    asked for.
+    """
 
     correct: int
     images: int
     loss: float
+    loss_error: float = 0.0
 
     @property
     def top1(self) -> float:
@@ -30,18 +36,31 @@ class Score:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: DataSet, split: str, *, batch_size: int, device: torch.device
+    model: nn.Module,
+    data: DataSet,
+    split: str,
+    *,
+    batch_size: int,
+    device: torch.device,
+    copies: int = 0,
 ) -> Score:
-    """Score a network on a split, in evaluation mode."""
+    """Score a network on a split, in evaluation mode: on its images, or on augmented copies."""
     model.eval()
-    correct, images, loss = 0, 0, 0.0
-    for x, labels in data.batches(split, batch_size, seed=0, epoch=0, train=False, device=device):
+    correct, losses = 0, []
+    batches = (
+        data.copies(split, copies, batch_size, device=device)
+        if copies
+        else data.batches(split, batch_size, seed=0, epoch=0, train=False, device=device)
+    )
+    for x, labels in batches:
         with half_precision(device):
             logits = model(channels_last(x))
-        loss += float(cross_entropy(logits.float(), labels, reduction="sum"))
+        losses.append(cross_entropy(logits.float(), labels, reduction="none").double())
         correct += int((logits.argmax(1) == labels).sum())
-        images += len(labels)
-    return Score(correct=correct, images=images, loss=loss / images)
+    each = torch.cat(losses)
+    # Copies of an image are no images of their own.
+    error = float(each.std(correction=0)) / math.sqrt(len(each) / max(copies, 1))
+    return Score(correct=correct, images=len(each), loss=float(each.mean()), loss_error=error)
 
 
 @torch.no_grad()

@@ -1,19 +1,25 @@
-"""One short training of a candidate, epoch by epoch, decided by its seed."""
+"""Short trainings of a candidate, epoch by epoch, each decided by its seed."""
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import torch
-from timm.loss import LabelSmoothingCrossEntropy
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet
+from sparx_nas.ground.timm_import import prepare_timm
 from sparx_nas.models import build
-from sparx_nas.trial.score import channels_last, evaluate, half_precision
+from sparx_nas.trial.batch_norm import reestimate, training_images
+from sparx_nas.trial.score import Score, channels_last, evaluate, half_precision
 from sparx_nas.trial.values import Epoch, Fidelity
+
+prepare_timm()
+
+from timm.loss import LabelSmoothingCrossEntropy  # noqa: E402  (timm is ready now)
+from timm.optim import create_optimizer_v2  # noqa: E402
+from timm.scheduler import CosineLRScheduler  # noqa: E402
 
 EVALUATION_BATCH = 256
 
@@ -80,11 +86,28 @@ class Training:
         self.step, self.epoch = 0, 0
 
     def run_epoch(self) -> Epoch:
-        """Train one epoch, then score the validation split.
+        """Train one epoch, then score the validation split with BatchNorm statistics taken anew.
 
         Raises: FloatingPointError if the loss is no longer a number.
         """
         start, self.epoch = time.perf_counter(), self.epoch + 1
+        train_loss, images = self._train()
+        seconds = time.perf_counter() - start
+        if not math.isfinite(train_loss):
+            raise FloatingPointError(f"the training loss became {train_loss} in epoch {self.epoch}")
+        score = self._score()
+        return Epoch(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            val_loss=score.loss,
+            val_loss_error=score.loss_error,
+            top1=score.top1,
+            seconds=time.perf_counter() - start,
+            images_per_s=images / seconds,
+        )
+
+    def _train(self) -> tuple[float, int]:
+        """Train on the images of an epoch; return the mean loss and how many images there were."""
         self.model.train()
         total, images = torch.zeros((), device=self.device), 0
         for x, labels in self.data.batches(
@@ -104,18 +127,62 @@ class Training:
             self.optimizer.step()
             self.step += 1
             total, images = total + loss.detach() * len(labels), images + len(labels)
-        train_loss = float(total) / images
-        seconds = time.perf_counter() - start
-        if not math.isfinite(train_loss):
-            raise FloatingPointError(f"the training loss became {train_loss} in epoch {self.epoch}")
-        score = evaluate(
-            self.model, self.data, "val", batch_size=EVALUATION_BATCH, device=self.device
+        return float(total) / images, images
+
+    def _score(self) -> Score:
+        """Score the validation split as the fidelity says."""
+        if count := self.fidelity.statistics_images:
+            drawn = training_images(self.data, count, device=self.device)
+            reestimate(self.model, drawn, self.device)
+        return evaluate(
+            self.model,
+            self.data,
+            "val",
+            batch_size=EVALUATION_BATCH,
+            device=self.device,
+            copies=self.fidelity.val_copies,
         )
+
+
+class Trainings:
+    """The trainings of a trial, one for each seed of its fidelity, side by side."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        data: DataSet,
+        *,
+        fidelity: Fidelity,
+        recipe: Recipe,
+        device: torch.device,
+    ) -> None:
+        self.fidelity, self.device = fidelity, device
+        self.each = [
+            Training(
+                architecture,
+                data,
+                fidelity=replace(fidelity, seed=fidelity.seed + i, seeds=1),
+                recipe=recipe,
+                device=device,
+            )
+            for i in range(fidelity.seeds)
+        ]
+
+    def run_epoch(self) -> Epoch:
+        """Run the next epoch of every training and return their means.
+
+        Raises: FloatingPointError as `Training.run_epoch`.
+        """
+        epochs = [training.run_epoch() for training in self.each]
+        seconds = sum(epoch.seconds for epoch in epochs)
         return Epoch(
-            epoch=self.epoch,
-            train_loss=train_loss,
-            val_loss=score.loss,
-            top1=score.top1,
-            seconds=time.perf_counter() - start,
-            images_per_s=images / seconds,
+            epoch=epochs[0].epoch,
+            train_loss=fmean(epoch.train_loss for epoch in epochs),
+            val_loss=fmean(epoch.val_loss for epoch in epochs),
+            top1=fmean(epoch.top1 for epoch in epochs),
+            seconds=seconds,
+            images_per_s=len(epochs) / sum(1 / epoch.images_per_s for epoch in epochs),
+            top1s=tuple(epoch.top1 for epoch in epochs),
+            val_losses=tuple(epoch.val_loss for epoch in epochs),
+            val_loss_error=fmean(epoch.val_loss_error for epoch in epochs),
         )

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.trial.measures import Direction
+from sparx_nas.trial.measures import Direction, score_of
+
+if TYPE_CHECKING:
+    from sparx_nas.trial.noise import Noise
 
 TrialState = Literal[
     "complete", "running", "failed", "infeasible", "duplicate", "interrupted", "untrained"
@@ -26,7 +30,11 @@ class Fidelity:
     """How a trial is trained; values are compared between equal fidelities only.
 
     `data_id` is the content hash of the data and its splits, `width` the width multiplier,
-    `image_size` the side of a training image in pixels.
+    `image_size` the side of a training image in pixels. `images` is the largest number of images of
+    a split, 0 for all. A score is the mean over trainings with `seeds` seeds from `seed` on.
+    Before a score BatchNorm statistics are re-estimated on `statistics_images` training images; 0
+    takes running ones. Validation scores are those of `val_copies` augmented copies of each image;
+    0 takes the images as they are. Older runs did the latter of both.
     """
 
     data: str
@@ -37,6 +45,10 @@ class Fidelity:
     width: float
     stem_stride: int
     seed: int
+    images: int = 0
+    seeds: int = 1
+    statistics_images: int = 0
+    val_copies: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -45,7 +57,12 @@ class Fidelity:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """Metrics of one epoch; `top1` on the validation split in [0, 1], `epoch` from 1."""
+    """Metrics of one epoch; `top1` on the validation split in [0, 1], `epoch` from 1.
+
+    Of several trainings `train_loss`, `val_loss` and `top1` are means, `top1s` and `val_losses`
+    hold those of each in the order of seeds, and `seconds` is the sum. `val_loss_error` is the
+    standard error of `val_loss` over images. Older records lack the last three.
+    """
 
     epoch: int
     train_loss: float
@@ -53,6 +70,18 @@ class Epoch:
     top1: float
     seconds: float
     images_per_s: float
+    top1s: tuple[float, ...] = ()
+    val_losses: tuple[float, ...] = ()
+    val_loss_error: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Epoch":
+        """Return an epoch from its JSON form."""
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**known)
 
 
 def name_of(number: int) -> str:
@@ -73,8 +102,8 @@ class TrialRecord:
     the target's cost and `proxy_cost` that of the network which was trained (fields as
     `CostEstimate.to_dict`). `baseline` is the name of the baseline it is, or "". `feasible` is
     False when a limit is broken; `violations` says which, as sentences. `test_top1` is there for
-    front members of a finished run, with its 95 % interval. `source` is "viewer" for a design that
-    a person handed to the search.
+    front members of a finished run: the mean of `test_top1s`, one of each training. `source` is
+    "viewer" for a design that a person handed to the search.
 
     A trial with a negative number is a guest: its design is none that the run's space can express.
     It is trained as the others are and may stand on the front, but the sampler does not learn from
@@ -97,9 +126,31 @@ class TrialRecord:
     device: str = ""
     error: str = ""
     duplicate_of: int | None = None
-    test_top1: float | None = None
-    test_interval: tuple[float, float] | None = None
+    test_top1s: tuple[float, ...] = ()
     source: str = ""
+
+    @property
+    def test_top1(self) -> float | None:
+        """Share of test images that were right, the mean over trainings; None if not scored."""
+        return sum(self.test_top1s) / len(self.test_top1s) if self.test_top1s else None
+
+    @property
+    def top1s(self) -> tuple[float, ...]:
+        """Validation top-1 of each training after its last epoch; none before the trial ended."""
+        if self.top1 is None:
+            return ()
+        return (self.epochs[-1].top1s if self.epochs else ()) or (self.top1,)
+
+    @property
+    def val_losses(self) -> tuple[float, ...]:
+        """Validation loss of each training after its last epoch; none before the trial ended."""
+        if self.top1 is None or not self.epochs:
+            return ()
+        return self.epochs[-1].val_losses or (self.epochs[-1].val_loss,)
+
+    def scores(self, measure: str) -> tuple[float, ...]:
+        """Return what `top1` or `val_loss` of each training is after its last epoch."""
+        return self.val_losses if measure == "val_loss" else self.top1s
 
     @property
     def guest(self) -> bool:
@@ -134,3 +185,29 @@ class Run:
     config: Mapping[str, Any]
     env: Mapping[str, Any]
     status: Mapping[str, Any]
+
+    @property
+    def seeds(self) -> int:
+        """Trainings that a candidate's score is the mean of."""
+        found = (t.fidelity.seeds for t in self.trials if t.fidelity and not t.baseline)
+        return max(found, default=1)
+
+    @property
+    def score(self) -> str:
+        """The measure that says how good a design is: `top1` or `val_loss`."""
+        return score_of(o.name for o in self.objectives)
+
+    @cached_property
+    def noise(self) -> "Noise":
+        """How far the scores of this run can be off; computed once."""
+        from sparx_nas.trial.noise import Noise
+        from sparx_nas.trial.reliability import reliability
+
+        data = self.env.get("data")
+        splits = data.get("splits") if isinstance(data, Mapping) else None
+        done = [t for t in self.trials if t.state == "complete"]
+        return Noise(
+            top1=reliability([t.top1s for t in done]),
+            score=reliability([t.scores(self.score) for t in done]),
+            images=splits if isinstance(splits, Mapping) else {},
+        )

@@ -4,7 +4,7 @@ Wirings repeat, so what belongs to a wiring is told once for each distinct one.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -55,11 +55,30 @@ def run_columns(run: Run) -> dict[str, Any]:
             for t in trials
             if t.epochs and t.state in ("running", "interrupted", "failed")
         },
+        "bounds": _bounds(run),
         "wiring": places,
         "wirings": wirings,
         "front": [t.number for t in run.front],
         "best": best.number if best else None,
         "published": published.number if published else None,
+    }
+
+
+def _bounds(run: Run) -> dict[str, dict[str, list[float | int | None]]]:
+    """Return the 95 % intervals of accuracies, by split and trial, of front and baselines."""
+    shown = {t.number: t for t in (*run.front, *(t for t in run.trials if t.baseline))}
+    ways: dict[str, Callable[[TrialRecord], facts.Interval | None]] = {
+        "top1": lambda trial: facts.bounds(run, trial, "top1"),
+        "val_loss": lambda trial: facts.bounds(run, trial, "val_loss"),
+        "test_top1": lambda trial: facts.interval(run, trial, "test"),
+    }
+    return {
+        name: {
+            str(number): [_short(bound) for bound in bounds]
+            for number, trial in shown.items()
+            if (bounds := way(trial))
+        }
+        for name, way in ways.items()
     }
 
 
@@ -80,6 +99,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "data": facts.data(run).get("name") or (fidelity.data if fidelity else ""),
         "validation_images": facts.images(run, "val"),
         "fidelity": facts.fidelity_words(fidelity),
+        "reliability": facts.at_chance(run) or (facts.reliability_words(run) if done else ""),
         "seed": fidelity.seed if fidelity else None,
         "epochs": fidelity.epochs if fidelity else None,
         "seconds_a_trial": sorted(done)[len(done) // 2] if done else None,

@@ -76,8 +76,8 @@ def test_help_gives_every_default_and_loads_nothing_heavy():
     for shown in (
         *("what options", "goal options", "budget options", "search options", "train options"),
         *("resources options", "run options", "output options"),
-        *("--space NAME|FILE", "(default: mamba_t)", "(default: 24)", "(default: from the space)"),
-        *("--no-dashboard", "--gpus-per-trial", "(default: top1,macs)", "(default: 0.003)"),
+        *("--space NAME|FILE", "(default: mamba_t)", "(default: 9)", "(default: from the space)"),
+        *("--no-dashboard", "--gpus-per-trial", "(default: val_loss,macs)", "(default: 0.003)"),
     ):
         assert shown in words
     assert "None" not in words
@@ -215,7 +215,18 @@ def test_a_dry_run_writes_nothing_and_says_what_it_takes(tmp_path):
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
     heads = [line.split()[0] for line in done.stdout.splitlines() if line[:1].isalpha()]
-    assert heads == ["Dry", "run", "space", "data", "device", "a", "time", "disk", "options"]
+    assert heads == [
+        "Dry",
+        "run",
+        "space",
+        "data",
+        "device",
+        "a",
+        "scores",
+        "time",
+        "disk",
+        "options",
+    ]
     options = yaml.safe_load(done.stdout.partition("options\n")[2])
     assert options["sampler"] == "tpe"
     # A folder's name is never cut, so the place stands for a short one.

@@ -118,7 +118,7 @@ def test_the_summary_compares_with_the_published_design():
     assert chosen.cost["macs"] <= reference.cost["macs"]
     assert chosen in run.front
     said = words(parsed(run))
-    assert f"The best design is trial {chosen.number}" in said
+    assert f"The design to use is trial {chosen.number}" in said
     assert "Compared with the published SparX design" in said
     assert "6 epochs at 32 px, 0.25 of full width" in said
     assert "20 architectures trained besides the baselines; 3 baselines trained; 1 dupl" in said
@@ -144,9 +144,10 @@ def test_best_is_the_highest_of_all_when_nothing_is_as_cheap():
 
 def test_intervals_need_the_size_of_the_split():
     run = RUNS["full"]
-    low, high = facts.interval(run, 0.9)
+    trial = replace(run.trials[0], top1=0.9, epochs=())
+    low, high = facts.interval(run, trial)
     assert 0.86 < low < 0.9 < high < 0.94
-    assert facts.interval(replace(run, env={}), 0.9) is None
+    assert facts.interval(replace(run, env={}), trial) is None
     assert "95 % interval" not in words(parsed(replace(run, env={}))).split("How far")[0]
 
 

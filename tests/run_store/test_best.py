@@ -41,7 +41,7 @@ def test_best_is_the_most_accurate_that_costs_no_more_than_the_published(path):
     assert "validation top-1 80.0 % (95 % interval 75.5 to 83.8 %)" in words
     assert "test top-1: not measured yet" in words
     assert "num_classes=10, in_chans=1)" in words
-    log_test(path / CURVES, trial.number, correct=288, images=360)
+    log_test(path / CURVES, trial.number, correct=[288], images=360)
     write_best(path, load_run(path))
     assert "test top-1 80.0 % (95 %" in said(path)
 
@@ -145,7 +145,7 @@ def test_config_tells_how_the_network_is_fed_and_how_good_it_is(path):
     assert facts["accuracy"]["val"]["correct"] == round(0.8 * 359)
     low, high = facts["accuracy"]["val"]["interval"]
     assert low < 0.8 < high
-    log_test(path / CURVES, trial.number, correct=288, images=360)
+    log_test(path / CURVES, trial.number, correct=[288], images=360)
     write_best(path, load_run(path))
     assert Network.load(path / "best").facts["accuracy"]["test"]["top1"] == 0.8
 

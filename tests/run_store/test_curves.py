@@ -14,11 +14,11 @@ from support import runs
 def test_a_curve_comes_back_as_it_was_written(tmp_path):
     architecture = runs.SPACE.sample(0)
     end = runs.trained(tmp_path, 3, architecture, 0.5)
-    log_test(tmp_path / CURVES, 3, correct=200, images=360)
+    log_test(tmp_path / CURVES, 3, correct=[200], images=360)
     curve = read_curves(tmp_path / CURVES)[3]
     assert curve.epochs == (runs.epoch(1, 0.25), runs.epoch(2, 0.5))
     assert curve.end == end
-    assert curve.test == (200, 360)
+    assert curve.test == (200 / 360,)
 
 
 def test_no_file_has_no_curves(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from sparx_nas.architecture import Architecture
 from sparx_nas.run_store import prune_weights, weights_path, write_derived
 from sparx_nas.run_store.derived import columns
+from sparx_nas.trial.pareto import published_trial
 from support import runs
 
 RUN = runs.full_run()
@@ -62,7 +63,8 @@ def test_the_front_and_its_files_agree(tmp_path):
         assert Architecture.load(tmp_path / member["architecture"]) == trial.architecture
         assert member["objectives"] == dict(trial.objectives)
         assert member["test_top1"] == trial.test_top1
-        assert member["test_interval"] == list(trial.test_interval)
+        assert member["test_interval"] == list(RUN.noise.interval(trial.test_top1s, "test"))
+        assert member["val_loss"] == trial.epochs[-1].val_loss
     written = {file.stem for file in (tmp_path / "archs").iterdir()}
     assert written == {trial.architecture.id for trial in RUN.trials}
 
@@ -90,7 +92,7 @@ def test_files_that_would_not_change_are_not_written(tmp_path):
 @pytest.mark.parametrize("keep", ["all", "front", "none"])
 def test_weights_are_kept_as_asked(tmp_path, keep):
     states = {trial.architecture.id: trial.state for trial in RUN.trials}
-    front = {trial.architecture.id for trial in RUN.front}
+    front = {trial.architecture.id for trial in (*RUN.front, published_trial(RUN))}
     for architecture_id in [*states, "somebody-elses"]:
         file = weights_path(tmp_path, architecture_id)
         file.parent.mkdir(exist_ok=True)

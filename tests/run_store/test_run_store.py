@@ -39,13 +39,13 @@ def test_a_run_is_read_while_it_is_running_and_after_it_finished(tmp_path):
     assert run.objectives == runs.OBJECTIVES
     assert run.front[0].top1 == 0.9
     assert run.front[0].test_top1 is None
-    log_test(path / CURVES, 1, correct=270, images=360)
+    log_test(path / CURVES, 1, correct=[270], images=360)
     write_status(path, state="finished", trained=3, asked=3)
     run = sparx_nas.load_run(path)
     assert run.status["state"] == "finished"
     assert run.trials[3].state == "interrupted"
     assert run.front[0].test_top1 == 0.75
-    low, high = run.front[0].test_interval
+    low, high = run.noise.interval(run.front[0].test_top1s, "test")
     assert 0.69 < low < 0.75 < high < 0.8
 
 

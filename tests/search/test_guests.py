@@ -55,7 +55,7 @@ def taken_up(path: Path, study: optuna.Study, limits: dict[str, float] | None = 
         study,
         runs.SPACE,
         limits=limits or {},
-        fidelity=runs.FIDELITY,
+        fidelity_of=lambda baseline: runs.FIDELITY,
         open_guests=lambda: guests_of(path),
     )
     curves = path / run_store.CURVES

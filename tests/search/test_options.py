@@ -60,7 +60,7 @@ def test_the_command_line_is_read():
 
 
 def test_objectives_may_stand_apart_by_blanks():
-    assert options("--objectives", "top1", "macs").objectives == Options().objectives
+    assert options("--objectives", "val_loss", "macs").objectives == Options().objectives
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_objectives_may_stand_apart_by_blanks():
         (("--time-budget", "0s"), "a time with its unit"),
         (("--objectives", "top1,mac"), "Did you mean 'macs'?"),
         (("--objectives", "top1:min"), "the direction 'max'"),
-        (("--objectives", "macs"), "leaves out top1"),
+        (("--objectives", "macs"), "leaves out top1 and val_loss"),
         (("--objectives", "top1,top1"), "twice"),
         (("--constraint", "parms<=3M"), "Did you mean 'params'?"),
         (("--constraint", "params>=3M"), "an upper one"),
@@ -187,7 +187,7 @@ def test_what_decides_the_values_cannot_change():
     assert changes(old, free) == []
     assert changes(old, resolved("--seed", "3")) == ["- seed: 0", "+ seed: 3"]
     assert changes(old, resolved("--objectives", "top1,params")) == [
-        "- objectives: top1:max, macs:min",
+        "- objectives: val_loss:min, macs:min",
         "+ objectives: top1:max, params:min",
     ]
     assert changes(old, resolved("--constraint", "params<=1M")) == [

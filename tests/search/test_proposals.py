@@ -45,7 +45,7 @@ def new_study():
 
 
 def taken_up(study):
-    proposals = Proposals(study, SPACE, limits=LIMITS, fidelity=FIDELITY)
+    proposals = Proposals(study, SPACE, limits=LIMITS, fidelity_of=lambda _: FIDELITY)
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     proposals.restore([trial.number for trial in running])
     proposals.enqueue_baselines()

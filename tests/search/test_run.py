@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import optuna
@@ -12,10 +13,11 @@ from optuna.trial import TrialState
 
 import sparx_nas
 from sparx_nas.run_store import open_study
+from sparx_nas.trial.pareto import published_trial
 from support.patience import PATIENCE_S
 from support.search_run import BROKEN, Running, make_images, search, titles
 
-SMALL = ("--space", "mamba_micro", "--epochs", 1, "--batch-size", 32)
+SMALL = ("--space", "mamba_micro", "--epochs", 1, "--batch-size", 32, "--seeds", 1)
 BASELINES = 3
 
 
@@ -71,8 +73,9 @@ def test_a_run_holds_what_the_readme_says(finished: Path) -> None:
     assert {*files.split(), "space.yaml", "env.json", "status.json", "search.log", "ray"} == names
     with (finished / "trials.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(run.trials)
-    kept = {path.stem for path in (finished / "weights").iterdir()}
-    assert kept == {trial.architecture.id for trial in run.front}
+    kept = Counter(path.name.split(".")[0] for path in (finished / "weights").iterdir())
+    members = [*run.front, published_trial(run)]
+    assert kept == {t.architecture.id: 3 if t.baseline else 1 for t in members}
     assert json.loads((finished / "pareto.json").read_text())["members"]
     trial = run.trials[0]
     assert trial.architecture.id == run.trials[0].architecture.id
@@ -88,11 +91,12 @@ def test_broken_images_are_reported_and_the_test_split_is_val(finished: Path) ->
 
 def test_values_are_those_of_the_objectives(finished: Path) -> None:
     study, run = study_of(finished), sparx_nas.load_run(finished)
-    assert study.metric_names == ["top1", "macs"]
+    assert study.metric_names == ["val_loss", "macs"]
     for trial in run.trials:
         if trial.state == "complete":
             target = sparx_nas.estimate(trial.architecture, 32, num_classes=10)
-            assert study.trials[trial.number].values == [trial.top1, target.macs]
+            loss = trial.epochs[-1].val_loss
+            assert study.trials[trial.number].values == [loss, target.macs]
 
 
 def test_one_seed_gives_one_search(finished: Path, images: Path, tmp_path: Path) -> None:
@@ -164,7 +168,7 @@ def test_an_exhausted_space_says_so(images: Path, tmp_path: Path) -> None:
     (tmp_path / "few.yaml").write_text(text)
     space = sparx_nas.load_space(tmp_path / "few.yaml")
     names = ("--space", tmp_path / "few.yaml", "--output", tmp_path, "--experiment", "all")
-    small = ("--epochs", 1, "--batch-size", 32, "--data", images)
+    small = ("--epochs", 1, "--batch-size", 32, "--seeds", 1, "--data", images)
     done = search(*names, *small, "--trials", 500, cwd=tmp_path, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert "Every architecture" in done.stdout

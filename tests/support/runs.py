@@ -128,7 +128,7 @@ def trial(
         )
         for i, share in enumerate(shares, 1)
     )
-    measured = {"top1": top1, "latency_ms": 12.345, **cost}
+    measured = {"top1": top1, "val_loss": epochs[-1].val_loss, "latency_ms": 12.345, **cost}
     record = TrialRecord(
         number=number,
         architecture=architecture,
@@ -166,7 +166,7 @@ def run(trials: list[TrialRecord], objectives=OBJECTIVES, **fields) -> Run:
     able = [t for t in trials if t.state == "complete" and t.feasible]
     points = [minimised([t.objectives[o.name] for o in objectives], objectives) for t in able]
     front = [
-        replace(able[i], test_top1=able[i].top1 - 0.01, test_interval=(0.88, 0.95))
+        replace(able[i], test_top1s=(able[i].top1 - 0.01,))
         for i in pareto_front(points)
         if able[i].top1 is not None
     ]

@@ -62,6 +62,17 @@ def test_columns_are_those_of_the_run(client, run):
     assert not again.data
 
 
+def test_accuracies_come_with_how_far_they_can_be_off(client, run):
+    told = json.loads(gzip.decompress(client.get("/api/v1/run/micro-1/trials").data))
+    known, bounds = load_run(run), told["columns"]["bounds"]["top1"]
+    shown = {t.number for t in known.front} | {t.number for t in known.trials if t.baseline}
+    assert set(bounds) == {str(number) for number in shown}
+    for trial in known.front:
+        low, high = bounds[str(trial.number)]
+        assert low < trial.top1 < high
+    assert "--seeds" in told["summary"]["reliability"]
+
+
 def test_a_what_if_costs_what_the_built_network_does(client, run):
     trial = load_run(run).trials[1]
     sent = {"architecture": trial.architecture.to_dict(), "base": trial.number}

@@ -31,7 +31,7 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 Format = Literal["auto", "rich", "plain", "json"]
 KeepWeights = Literal["front", "all", "none"]
 
-DEFAULT_OBJECTIVES = ("top1", "macs")
+DEFAULT_OBJECTIVES = ("val_loss", "macs")
 _from_space = partial(option, None, said="from the space")
 """An option whose default is in the `proxy` section of the space file."""
 
@@ -59,7 +59,7 @@ class Options:
         ),
         values.objectives,
         "NAMES",
-        "of top1, macs, params, activation_bytes, latency_ms",
+        "of top1, val_loss, macs, params, activation_bytes, latency_ms",
         ",".join(DEFAULT_OBJECTIVES),
         "words",
     )
@@ -72,9 +72,7 @@ class Options:
         "",
         "repeated",
     )
-    trials: int = option(
-        24, whole(1), "N", "distinct architectures to train, besides the baselines"
-    )
+    trials: int = option(9, whole(1), "N", "distinct architectures to train, besides the baselines")
     time_budget: float | None = option(
         None, values.seconds, "TIME", "start no trial after this: 90s, 30m, 2h, 1h30m"
     )
@@ -92,6 +90,9 @@ class Options:
     data_dir: Path | None = option(
         None, path, "DIR", "where the data set is", "where the data set is usually found"
     )
+    images: int | None = _from_space(
+        whole(0), "N", "images of each split at most, each class in its share; 0: all"
+    )
     epochs: int | None = _from_space(whole(1, 100_000), "N", "epochs of a trial")
     batch_size: int | None = _from_space(whole(1, 1_000_000), "N", "images of a training step")
     image_size: int | None = _from_space(whole(1, 8192), "PX", "side of a training image")
@@ -100,6 +101,23 @@ class Options:
     )
     stem_stride: int | None = _from_space(
         stride, "4|2|1", "stride of the stem in training, 4 as published"
+    )
+    seeds: int | None = _from_space(
+        whole(1, 1000),
+        "N",
+        "trainings of a candidate; its score is their mean (baselines: 3 at least)",
+    )
+    statistics_images: int = option(
+        128,
+        whole(0, 10**9),
+        "N",
+        "training images that BatchNorm statistics are taken of before a score; 0: running ones",
+    )
+    val_copies: int = option(
+        1,
+        whole(0, 1000),
+        "N",
+        "augmented copies of each validation image that a score is taken of; 0: the images",
     )
     lr: float = option(3e-3, number(0, 10, open_low=True), "RATE", "peak learning rate of AdamW")
     drop_path: float = option(
@@ -155,7 +173,8 @@ GROUPS = {
     "budget": ("trials", "time_budget", "max_failures"),
     "search": ("sampler", "seed"),
     "train": (
-        *("data", "data_dir", "epochs", "batch_size", "image_size", "width", "stem_stride"),
+        *("data", "data_dir", "images", "epochs", "batch_size", "image_size", "width"),
+        *("stem_stride", "seeds", "statistics_images", "val_copies"),
         *("lr", "drop_path"),
     ),
     "resources": ("device", "concurrency", "gpus_per_trial", "address", "dashboard"),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.search.asked.settings import Settings
 
@@ -31,6 +33,11 @@ class Slots:
     def resources(self) -> dict[str, Any]:
         """Return what a task of one trial's size asks Ray for."""
         return {"num_cpus": self.threads, "num_gpus": self.gpus}
+
+
+def here(gpus: int) -> Cluster:
+    """Return this machine without Ray: the processors that this process may use, and its GPUs."""
+    return Cluster(len(psutil.Process().cpu_affinity() or [0]), gpus, "", False)
 
 
 def slots(settings: Settings, found: Cluster) -> Slots:

@@ -1,7 +1,7 @@
 """A search that can begin: everything it needs, found out once and handed on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.command.stopping import Stop
 from sparx_nas.cost import estimate
 from sparx_nas.search.asked.places import Slots
-from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial.values import Fidelity
 
-AS_ASKED = ("data", "epochs", "batch_size", "image_size", "width", "stem_stride", "seed")
+AS_ASKED = (
+    *("data", "images", "epochs", "batch_size", "image_size", "width", "stem_stride"),
+    *("seed", "seeds", "statistics_images", "val_copies"),
+)
 """What of a fidelity the settings say."""
 
 
@@ -36,9 +39,16 @@ class Search:
 
     @property
     def fidelity(self) -> Fidelity:
-        """How every trial of the run is trained."""
+        """How every candidate of the run is trained."""
         asked = {name: getattr(self.settings, name) for name in AS_ASKED}
         return Fidelity(data_id=self.data["data_id"], **asked)
+
+    def fidelity_of(self, baseline: str) -> Fidelity:
+        """How a trial is trained: as all are, a baseline by enough seeds to say what seeds do."""
+        fidelity = self.fidelity
+        return (
+            replace(fidelity, seeds=max(BASELINE_SEEDS, fidelity.seeds)) if baseline else fidelity
+        )
 
     def target_cost(self, architecture: Architecture) -> dict[str, Any]:
         """Count a candidate in full."""
@@ -58,4 +68,5 @@ def data_request(settings: Settings) -> dict[str, Any]:
         "data_dir": settings.data_dir,
         "image_size": settings.image_size,
         "seed": settings.seed,
+        "limit": settings.images or None,
     }

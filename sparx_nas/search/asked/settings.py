@@ -22,18 +22,26 @@ from sparx_nas.space.catalogue import SUFFIXES
 from sparx_nas.trial.values import Objective
 
 SCHEMA = 1
-RECORDED = ("schema", "space_id")
-"""What config.yaml holds besides options; `--config` passes over it."""
+RECORDED = ("schema", "space_id", "reliability")
+"""What config.yaml, or what calibrate writes, holds besides options; `--config` passes over it."""
 
 PROXY_DEFAULTS: Mapping[str, Any] = {
     "data": "digits",
+    "images": 0,
     "epochs": 4,
     "batch_size": 64,
     "image_size": 16,
     "width": 0.25,
     "stem_stride": 2,
+    "seeds": 2,
 }
 """How a trial is trained where neither the options nor the space say."""
+
+BASELINE_SEEDS = 3
+"""Trainings of a baseline at least: they say what seeds do."""
+
+BEFORE: Mapping[str, Any] = {"images": 0, "seeds": 1, "statistics_images": 0, "val_copies": 0}
+"""What runs did whose config.yaml does not say."""
 
 DATA_WORDS = ("digits", "fashion_mnist", "cifar10", "cifar100", "folder")
 """Names of data sets, which stay names where a folder is called the same."""
@@ -57,11 +65,15 @@ class Settings:
     space: str
     data: str
     data_dir: str | None
+    images: int
     epochs: int
     batch_size: int
     image_size: int
     width: float
     stem_stride: int
+    seeds: int
+    statistics_images: int
+    val_copies: int
     lr: float
     drop_path: float
     objectives: tuple[Objective, ...]
@@ -86,11 +98,15 @@ class Settings:
 
 FIXED = (
     "data",
+    "images",
     "epochs",
     "batch_size",
     "image_size",
     "width",
     "stem_stride",
+    "seeds",
+    "statistics_images",
+    "val_copies",
     "lr",
     "drop_path",
     "objectives",
@@ -170,7 +186,11 @@ def to_config(settings: Settings, space: SearchSpace) -> dict[str, Any]:
 
 
 def given_in(config: Mapping[str, Any], place: str) -> dict[str, Given]:
-    """Return the options that the content of a config.yaml gives, unchecked; null gives nothing."""
+    """Return the options that the content of a config.yaml gives, unchecked; null gives nothing.
+
+    Runs older than an option go on as they were trained.
+    """
+    config = {**BEFORE, **config}
     return {
         key: Given(f"{place}: {key}", raw_of(config[key]))
         for key in CONFIGURABLE

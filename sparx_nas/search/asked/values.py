@@ -3,7 +3,7 @@
 import re
 
 from sparx_nas.ground.errors import did_you_mean
-from sparx_nas.trial.measures import MEASURES
+from sparx_nas.trial.measures import MEASURES, SCORES
 from sparx_nas.trial.values import Objective
 
 BYTE_KEYS = ("activation_bytes", "weight_bytes")
@@ -46,8 +46,9 @@ def objectives(text: str) -> tuple[Objective, ...]:
             mistakes.append(f"has {name!r} twice.")
         else:
             found.append(Objective(name=name, direction=measure.direction))
-    if not mistakes and "top1" not in [objective.name for objective in found]:
-        mistakes.append("leaves out top1, without which there is nothing to train for.")
+    if not mistakes and not any(objective.name in SCORES for objective in found):
+        either = " and ".join(SCORES)
+        mistakes.append(f"leaves out {either}, without one of which there is nothing to train for.")
     if mistakes:
         raise ValueError("\n".join(mistakes))
     return tuple(found)

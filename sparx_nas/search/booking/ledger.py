@@ -10,7 +10,7 @@ import optuna
 
 from sparx_nas import run_store
 from sparx_nas.drawing.report import report_html
-from sparx_nas.ground.record import write_bytes, write_text
+from sparx_nas.ground.record import write_text
 from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.booking.metrics import Metrics
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
@@ -43,7 +43,7 @@ class Ledger:
     search: Search
     candidates: Proposals
     view: View
-    take_weights: Callable[[int], bytes | None]
+    take_weights: Callable[[int], list[bytes] | None]
     started: float = field(default_factory=time.monotonic)
     counts: Counts = field(default_factory=Counts)
     open: dict[int, Running] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Ledger:
         """Book an epoch."""
         now = self.open[number]
         self.open[number] = replace(now, epoch=epoch["epoch"], top1=(*now.top1, epoch["top1"]))
-        run_store.log_epoch(self.path / run_store.CURVES, number, Epoch(**epoch))
+        run_store.log_epoch(self.path / run_store.CURVES, number, Epoch.from_dict(epoch))
         self._status("running")
         self.metrics.epoch(number, now.label, epoch["top1"], epoch["images_per_s"])
         self.view.update(self.progress())
@@ -107,11 +107,12 @@ class Ledger:
         proposal = self.proposals[number]
         top1 = result["epoch"]["top1"]
         cost = self.search.target_cost(proposal.architecture)
-        measured = {**cost, "top1": top1, "latency_ms": result.get("latency_ms")}
+        measured = {**cost, "top1": top1, "val_loss": result["epoch"]["val_loss"]}
+        measured["latency_ms"] = result.get("latency_ms")
         objectives = {o.name: float(measured[o.name]) for o in self.settings.objectives}
         weights = self.take_weights(number)
         if weights is not None:
-            write_bytes(run_store.weights_path(self.path, proposal.architecture.id), weights)
+            run_store.write_weights(self.path, proposal.architecture.id, weights)
         end = run_store.End(
             number=number,
             objectives=objectives,
@@ -140,8 +141,9 @@ class Ledger:
     def progress(self) -> Progress:
         """Say where the search stands."""
         states = [trial.state for trial in self.run.trials]
-        left = self.settings.trials - self.counts.trained + self._baselines_missing()
-        left += sum(number < 0 for number in self.open)
+        candidates = self.settings.trials - self.counts.trained
+        candidates += sum(number < 0 for number in self.open)
+        left = candidates * self._trainings("") + self._baselines_left() * self._trainings("any")
         pace = sum(self.durations) / len(self.durations) if self.durations else None
         return Progress(
             trained=self.counts.trained,
@@ -181,7 +183,8 @@ class Ledger:
 
     def _ended(self, number: int) -> None:
         """Count a trial that ended, write what follows from it, and show it."""
-        self.durations.append(time.monotonic() - self.begun[number])
+        seconds = time.monotonic() - self.begun[number]
+        self.durations.append(seconds / self._trainings(self.proposals[number].baseline))
         self.open.pop(number, None)
         self.write("running")
         trial = next(t for t in self.run.trials if t.number == number)
@@ -210,9 +213,19 @@ class Ledger:
         begun |= {p.baseline for p in self.proposals.values() if p.baseline}
         return len(set(self.search.space.baselines) - begun)
 
+    def _baselines_left(self) -> int:
+        """Return how many baselines have not ended."""
+        ended = {t.baseline for t in self.run.trials if t.state == "complete"}
+        return len(set(self.search.space.baselines) - ended)
+
+    def _trainings(self, baseline: str) -> int:
+        """Return how many trainings a trial is."""
+        return self.search.fidelity_of(baseline).seeds
+
     def _eta(self, left: int, pace: float) -> float:
-        """Return the seconds that so many more trials take, those running half done on average."""
-        return max(0.0, (left - 0.5 * len(self.open)) * pace / self.search.slots.concurrency)
+        """Return the seconds that so many more trainings take, those running half done."""
+        running = sum(self._trainings(self.proposals[number].baseline) for number in self.open)
+        return max(0.0, (left - 0.5 * running) * pace / self.search.slots.concurrency)
 
 
 def label(proposal: Proposal) -> str:

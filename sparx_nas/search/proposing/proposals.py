@@ -41,6 +41,7 @@ class Proposals:
     pruned with the violation as a constraint, before any training. Baselines are trained whatever
     they cost. What a person queued comes before what the sampler proposes, and guests, which the
     space cannot express and which have a study of their own (`open_guests`), before that.
+    `fidelity_of` says how a baseline of a name is trained, and anything else under "".
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class Proposals:
         space: SearchSpace,
         *,
         limits: Mapping[str, float],
-        fidelity: Fidelity,
+        fidelity_of: Callable[[str], Fidelity],
         open_guests: Callable[[], optuna.Study | None] = lambda: None,
     ) -> None:
-        self.study, self.space, self.limits, self.fidelity = study, space, limits, fidelity
-        self.open_guests = open_guests
+        self.study, self.space, self.limits = study, space, limits
+        self.fidelity_of, self.open_guests = fidelity_of, open_guests
         self.guests: optuna.Study | None = None
         self.genes: dict[str, BaseDistribution] = distributions(space)
         self.baselines = {a.id: name for name, a in space.baselines.items()}
@@ -200,7 +201,7 @@ class Proposals:
             cost=cost,
             violations=violations(cost, self.limits),
             constraints=constraints,
-            fidelity=self.fidelity,
+            fidelity=self.fidelity_of(baseline),
         )
         if first is not None:
             run_store.prune(trial.study, trial.number, state="duplicate", duplicate_of=first)

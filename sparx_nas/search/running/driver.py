@@ -22,6 +22,7 @@ from sparx_nas.search.telling.live import make_view
 from sparx_nas.search.telling.progress import View
 from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.space import SearchSpace
+from sparx_nas.trial.pareto import published_trial
 from sparx_nas.trial.values import Run
 
 
@@ -56,7 +57,7 @@ def _take_up(search: Search) -> Proposals:
         study,
         search.space,
         limits=s.constraints,
-        fidelity=search.fidelity,
+        fidelity_of=search.fidelity_of,
         open_guests=lambda: run_store.open_guests(name, search.storage, s.objectives),
     )
     guests = proposals.open_guests()
@@ -94,16 +95,22 @@ def _train(search: Search, proposals: Proposals, view: View) -> tuple[Run, str]:
 
 
 def _score_front(search: Search, view: View) -> None:
-    """Score every front member on the test split, which nothing has touched before."""
-    waiting = {}
-    for trial in run_store.load_run(search.path).front:
-        weights = run_store.weights_path(search.path, trial.architecture.id)
-        if trial.test_top1 is None and weights.is_file():
+    """Score the front and the published design on the test split, which nothing touched before."""
+    waiting, run = {}, run_store.load_run(search.path)
+    published = published_trial(run)
+    others = [published] if published and published not in run.front else []
+    for trial in (*run.front, *others):
+        weights = run_store.read_weights(search.path, trial.architecture.id)
+        if trial.test_top1 is None and weights:
             job = job_of(search, Proposal(trial.number, trial.architecture, trial.baseline))
+            # An older trial was trained once.
+            job["fidelity"]["seeds"] = len(weights)
             task = worker.score_on_test.options(**search.slots.resources())
-            waiting[trial.number] = task.remote(job, weights.read_bytes())
+            waiting[trial.number] = task.remote(job, weights)
     if waiting:
-        view.message(f"Scoring {len(waiting)} front members on the test split …")
+        beside = " and published SparX" if others else ""
+        members = len(waiting) - len(others)
+        view.message(f"Scoring {members} front members{beside} on the test split …")
     for number, reference in waiting.items():
         correct, images = ray.get(reference)
         curves = search.path / run_store.CURVES

@@ -5,12 +5,12 @@ class Mailbox:
     """Carries weights from workers to the driver, which alone writes the run."""
 
     def __init__(self) -> None:
-        self.letters: dict[int, bytes] = {}
+        self.letters: dict[int, list[bytes]] = {}
 
-    def put(self, number: int, weights: bytes) -> None:
-        """Leave the weights of a trial."""
+    def put(self, number: int, weights: list[bytes]) -> None:
+        """Leave the weights of a trial, one of each training."""
         self.letters[number] = weights
 
-    def take(self, number: int) -> bytes | None:
+    def take(self, number: int) -> list[bytes] | None:
         """Fetch the weights of a trial, once."""
         return self.letters.pop(number, None)

@@ -129,7 +129,7 @@ def job_of(search: Search, proposal: Proposal) -> Job:
         "number": proposal.number,
         "label": label(proposal),
         "architecture": proposal.architecture.to_dict(),
-        "fidelity": search.fidelity.to_dict(),
+        "fidelity": search.fidelity_of(proposal.baseline).to_dict(),
         "recipe": {"lr": s.lr, "drop_path": s.drop_path},
         "data": data_request(s),
         "device": search.slots.device,

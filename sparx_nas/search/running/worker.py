@@ -19,7 +19,7 @@ from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
 from sparx_nas.trial.device import device_name, resolve_device
 from sparx_nas.trial.score import evaluate, latency_ms
-from sparx_nas.trial.training import Recipe, Training
+from sparx_nas.trial.training import Recipe, Trainings
 from sparx_nas.trial.values import Fidelity, name_of
 
 Job = dict[str, Any]
@@ -41,7 +41,7 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another candidate in the same process."""
         self.job: Job = json.loads(new_config["job"])
-        self.training: Training | None = None
+        self.training: Trainings | None = None
         self.seconds = 0.0
         return True
 
@@ -68,7 +68,8 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
             result["device"] = device_name(self.training.device)
             if self.job["wants_latency"]:
                 result["latency_ms"] = _latency(self.job, self.training.device)
-            ray.get(self.mailbox.put.remote(self.job["number"], _weights(self.training.model)))
+            weights = [_weights(training.model) for training in self.training.each]
+            ray.get(self.mailbox.put.remote(self.job["number"], weights))
         return result
 
     def cleanup(self) -> None:
@@ -87,16 +88,17 @@ def look_at_data(data: Job, device: str) -> dict[str, Any]:
 
 
 @ray.remote
-def score_on_test(job: Job, weights: bytes) -> tuple[int, int]:
-    """Return (correct, images) of a trained candidate on the test split."""
+def score_on_test(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
+    """Return how many of the test images each training of a candidate has right, and how many."""
     name_process(job["number"], f"test {job['label']}")
     device = resolve_device(job["device"])
     torch.set_num_threads(job["threads"])
     data = _open(**job["data"], with_test=True)
-    training = _start(job)
-    training.model.load_state_dict(load(weights))
-    score = evaluate(training.model, data, "test", batch_size=256, device=device)
-    return score.correct, score.images
+    trainings, scores = _start(job), []
+    for training, state in zip(trainings.each, weights, strict=True):
+        training.model.load_state_dict(load(state))
+        scores.append(evaluate(training.model, data, "test", batch_size=256, device=device))
+    return [score.correct for score in scores], scores[0].images
 
 
 def name_process(number: int, label: str) -> None:
@@ -118,10 +120,10 @@ def _open(**data: Any) -> DataSet:
     return _open_cached(tuple(sorted(key.items())))
 
 
-def _start(job: Job) -> Training:
-    """Build the training of a job."""
+def _start(job: Job) -> Trainings:
+    """Build the trainings of a job."""
     torch.set_num_threads(job["threads"])
-    return Training(
+    return Trainings(
         Architecture.from_dict(job["architecture"]),
         _open(**job["data"]),
         fidelity=Fidelity(**job["fidelity"]),

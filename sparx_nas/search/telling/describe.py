@@ -11,7 +11,8 @@ import yaml
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.ground.quantities import duration, si
-from sparx_nas.search.asked.settings import Settings, written
+from sparx_nas.search.asked.known import known_reliability
+from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings, written
 from sparx_nas.search.telling.wording import WIDTH
 from sparx_nas.space import SearchSpace
 
@@ -27,7 +28,7 @@ BACKWARD = 2
 
 
 def dry_run_text(
-    settings: Settings, space: SearchSpace, resume: Path | None
+    settings: Settings, space: SearchSpace, resume: Path | None, config: Path | None = None
 ) -> tuple[str, list[SparxError]]:
     """Say what a search would do and take, and return what would stop it.
 
@@ -45,6 +46,7 @@ def dry_run_text(
     lines += _labelled("device", _device_words(settings, places))
     costs = {name: _proxy_cost(settings, space, name, found) for name in space.baselines}
     lines += _trial_lines(settings, costs, found)
+    lines += _labelled("scores", _score_words(settings, space, config))
     lines += _labelled("time", _time_words(settings, space, found, places))
     lines += _labelled("disk", _disk_words(settings, path, next(iter(costs.values()))))
     dumped = yaml.safe_dump(written(settings), sort_keys=False, default_flow_style=None)
@@ -102,23 +104,15 @@ def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
     """Share out this machine as a search would."""
     import torch
 
-    from sparx_nas.search.asked.places import Cluster, slots
+    from sparx_nas.search.asked.places import here, slots
 
     if settings.address:
         return None
-    here = Cluster(_cpus(), torch.cuda.device_count(), "", False)
     try:
-        return slots(settings, here)
+        return slots(settings, here(torch.cuda.device_count()))
     except SparxError as problem:
         problems.append(problem)
         return None
-
-
-def _cpus() -> int:
-    """Count the processors this process may use."""
-    import psutil
-
-    return len(psutil.Process().cpu_affinity() or [0])
 
 
 def _data_words(found: "Found | None") -> str:
@@ -158,42 +152,66 @@ def _trial_lines(
     settings: Settings, costs: dict[str, CostEstimate], found: "Found | None"
 ) -> list[str]:
     """Say what training each baseline takes."""
-    images = _split_sizes(found)
+    images = _split_sizes(settings, found)
     lines = []
     for i, (name, cost) in enumerate(costs.items()):
         words = f"{name}: {si(cost.macs)} MACs an image, {si(cost.params)} params as trained"
         if images:
-            total = cost.macs * (1 + BACKWARD) * images[0] * settings.epochs
+            total = cost.macs * (1 + BACKWARD) * images[0] * settings.epochs * settings.seeds
             words += f", {si(total)} MACs a trial"
         lines += _labelled("a trial" if i == 0 else "", words)
     return lines
 
 
-def _split_sizes(found: "Found | None") -> tuple[int, int] | None:
+def _score_words(settings: Settings, space: SearchSpace, config: Path | None) -> str:
+    """Say how reliable a score will be, if that is known."""
+    of = f"the mean of {settings.seeds} trainings" if settings.seeds > 1 else "one training"
+    found = known_reliability(settings, space, config)
+    if found is None:
+        return (
+            f"{of} each; how reliable such a score is, nobody has measured at these settings: "
+            "sparx-nas calibrate does"
+        )
+    (share, low, high), where = found
+    return (
+        f"{of} each, with a reliability of {max(share, 0.0):.2f} (95 % interval "
+        f"{max(low, 0.0):.2f} to {max(high, 0.0):.2f}; 1 is all design, 0 all seed), {where}"
+    )
+
+
+def _split_sizes(settings: Settings, found: "Found | None") -> tuple[int, int] | None:
     """Return about how many images train and how many validate; None where nobody counted."""
-    images = dict(found.images) if found else {}
+    images, most = dict(found.images) if found else {}, settings.images or 10**9
     if "all" in images:
-        return round(0.6 * images["all"]), round(0.2 * images["all"])
-    if "train" not in images:
+        sizes = 0.6 * images["all"], 0.2 * images["all"]
+    elif "train" not in images:
         return None
-    if "val" in images and "test" in images:
-        return images["train"], images["val"]
-    return round(0.8 * images["train"]), round(0.2 * images["train"])
+    elif "val" in images and "test" in images:
+        sizes = images["train"], images["val"]
+    else:
+        sizes = 0.8 * images["train"], 0.2 * images["train"]
+    return min(most, round(sizes[0])), min(most, round(sizes[1]))
 
 
 def _time_words(
     settings: Settings, space: SearchSpace, found: "Found | None", places: "Slots | None"
 ) -> str:
     """Estimate the time from training steps of the published design, timed now."""
-    sizes = _split_sizes(found)
+    sizes = _split_sizes(settings, found)
     if found is None or places is None or sizes is None:
         return "unknown: it takes data and device to tell"
     from sparx_nas.search.telling.pace import images_per_s
 
-    rate = images_per_s(settings, space, found, places)
-    per_trial = settings.epochs * (sizes[0] + sizes[1] / (1 + BACKWARD)) / rate
-    trials = settings.trials + len(space.baselines)
-    whole = per_trial * trials / places.concurrency
+    chans = found.in_chans or space.target["in_chans"]
+    classes = found.num_classes or space.target["num_classes"]
+    rate = images_per_s(settings, space, chans, classes, places)
+    again = min(settings.statistics_images, sizes[0])
+    epoch = (sizes[0] + (sizes[1] * max(1, settings.val_copies) + again) / (1 + BACKWARD)) / rate
+    per_trial = settings.epochs * epoch * settings.seeds
+    seeds = settings.trials * settings.seeds + len(space.baselines) * max(
+        settings.seeds, BASELINE_SEEDS
+    )
+    whole = settings.epochs * epoch * seeds / places.concurrency
     return (
         f"about {duration(whole)} for {settings.trials} trials and {len(space.baselines)} "
         f"baselines, {duration(per_trial)} each (sparx trains {rate:.0f} images/s, timed just "

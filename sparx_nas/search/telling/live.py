@@ -69,11 +69,13 @@ def header(settings: Settings, path: Path) -> list[str]:
     names = ", ".join(f"{o.name} {o.direction}" for o in settings.objectives)
     epochs = f"{settings.epochs} epoch{'s' if settings.epochs != 1 else ''}"
     limits = [f"{key} <= {amount(key, value)}" for key, value in settings.constraints.items()]
+    seeds = f", each the mean of {settings.seeds} seeds" if settings.seeds > 1 else ""
+    images = f", {settings.images:,} images" if settings.images else ""
     lines = [
         f"{settings.name}: {settings.trials} architectures of {settings.space}, {names}",
-        f"  training  {settings.data}, {epochs} at {settings.image_size} px, "
+        f"  training  {settings.data}{images}, {epochs} at {settings.image_size} px, "
         f"{settings.width:g} of full width, batch {settings.batch_size}",
-        f"  search    {settings.sampler}, seed {settings.seed}"
+        f"  search    {settings.sampler}, seed {settings.seed}{seeds}"
         + (f", {', '.join(limits)}" if limits else ""),
     ]
     return [*(clipped(line) for line in lines), f"  run       {path}"]

@@ -5,7 +5,6 @@ import time
 import torch
 from torch.nn.functional import cross_entropy
 
-from sparx_nas.data import Found
 from sparx_nas.models import build
 from sparx_nas.search.asked.places import Slots
 from sparx_nas.search.asked.settings import Settings
@@ -14,7 +13,9 @@ from sparx_nas.space import SearchSpace
 SECONDS = 2.0
 
 
-def images_per_s(settings: Settings, space: SearchSpace, found: Found, places: Slots) -> float:
+def images_per_s(
+    settings: Settings, space: SearchSpace, in_chans: int, classes: int, places: Slots
+) -> float:
     """Return how many images a second one trial trains of the published design.
 
     Takes about two seconds after a first step that is not counted; leaves torch with a trial's
@@ -22,8 +23,6 @@ def images_per_s(settings: Settings, space: SearchSpace, found: Found, places: S
     """
     device = torch.device(places.device)
     torch.set_num_threads(places.threads)
-    in_chans = found.in_chans or space.target["in_chans"]
-    classes = found.num_classes or space.target["num_classes"]
     model = build(
         space.baselines["sparx"],
         classes,

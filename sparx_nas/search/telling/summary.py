@@ -16,7 +16,7 @@ from sparx_nas.search.telling.wording import (
     what_it_is,
 )
 from sparx_nas.trial.measures import MEASURES, amount
-from sparx_nas.trial.pareto import best_trial, published_trial
+from sparx_nas.trial.pareto import best_trial, by_score, published_trial
 from sparx_nas.trial.values import Run, TrialRecord, mark_of
 
 COUNTED = {
@@ -33,29 +33,38 @@ COUNTED = {
 def summary_lines(run: Run, path: Path) -> list[str]:
     """Write the closing summary in at most 80 columns; only commands and paths may be longer."""
     chosen = best_trial(run)
-    blocks = [_front(run, chosen), _comparison(run, chosen), _counts(run), _failures(run)]
+    blocks = [
+        textwrap.wrap(facts.at_chance(run), WIDTH),
+        _front(run, chosen),
+        _comparison(run, chosen),
+        textwrap.wrap(facts.reliability_words(run), WIDTH) if run.front else [],
+        _counts(run),
+        _failures(run),
+    ]
     return [line for block in (*blocks, _next(run, path)) if block for line in ("", *block)]
 
 
 def _front(run: Run, chosen: TrialRecord | None) -> list[str]:
-    """List the front, the most accurate first."""
+    """List the front, the best score first."""
     scored = sum(1 for trial in run.trials if trial.objectives)
     if not scored:
         return ["No trial has ended with a value."]
     if not run.front:
         return [f"No front: {scored} trials have values, none is within the limits."]
-    names = list(dict.fromkeys(["macs", "params", *costs(run.objectives)]))
+    names = list(dict.fromkeys([*costs(run.objectives), "macs", "params"]))
     room = max(WIDTH - 44 - 9 * len(names) - 2, 0)
     heads = "".join(MEASURES[name].column.rjust(9) for name in names)
     heads += "  wiring" if room >= len("wiring") else ""
+    fidelity = facts.fidelity(run)
+    how = "; val on augmented copies" if fidelity and fidelity.val_copies else ""
     lines = [
-        f"Front: {len(run.front)} of {scored} trained architectures (95 % intervals)",
+        f"Front: {len(run.front)} of {scored} trained architectures (95 % intervals{how})",
         clipped(f"       {'val top-1, %':<19}{'test top-1, %':<18}{heads}".rstrip()),
     ]
-    for trial in sorted(run.front, key=lambda t: t.top1 or 0.0, reverse=True):
+    for trial in by_score(run):
         star = BEST if chosen and trial.number == chosen.number else " "
-        val = _share(trial.top1, facts.interval(run, trial.top1) if trial.top1 else None)
-        test = _share(trial.test_top1, trial.test_interval)
+        val = _share(trial.top1, facts.interval(run, trial))
+        test = _share(trial.test_top1, facts.interval(run, trial, "test"))
         cells = [amount(name, measured(trial, name)).rjust(9) for name in names]
         what = what_it_is(trial.architecture, trial.baseline, room) if room else ""
         number = trial.mark.ljust(5)
@@ -78,15 +87,13 @@ def _comparison(run: Run, chosen: TrialRecord | None) -> list[str]:
     reference = published_trial(run)
     if chosen is None or reference is None:
         return []
+    why = facts.choice_words(run)
     if chosen.number == reference.number:
-        said = "Published SparX remains the choice: nothing that costs as little is more accurate."
-        return textwrap.wrap(said, WIDTH)
-    said = f"{BEST} {chosen.mark} against published SparX ({reference.mark}, "
-    said += f"{amount('top1', reference.top1)}): {facts.comparison(run, chosen, reference)}."
-    apart = facts.told_apart(run, chosen, reference)
-    if apart is not None:
-        said += " The intervals do not overlap." if apart else " The intervals overlap."
-    return textwrap.wrap(said, WIDTH)
+        return textwrap.wrap(f"Published SparX remains the choice. {why}", WIDTH)
+    said = f"{BEST} {chosen.mark}: {why[0].lower()}{why[1:]}" if why else f"{BEST} {chosen.mark} "
+    said += "Against" if why else "against"
+    said += f" published SparX ({reference.mark}, {amount('top1', reference.top1)}): "
+    return textwrap.wrap(f"{said}{facts.comparison(run, chosen, reference)}.", WIDTH)
 
 
 def _counts(run: Run) -> list[str]:

@@ -6,6 +6,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import measures
 from sparx_nas.ground.quantities import duration
 from sparx_nas.search.telling.progress import Progress
+from sparx_nas.trial.measures import SCORES, costs_of
 from sparx_nas.trial.values import Objective, TrialRecord
 
 WIDTH = 80
@@ -32,8 +33,9 @@ def measured(trial: TrialRecord, name: str) -> float | None:
 
 
 def costs(objectives: Sequence[Objective]) -> list[str]:
-    """Name the objectives besides accuracy; MACs where there is none."""
-    return [o.name for o in objectives if o.name != "top1"] or ["macs"]
+    """Name the objectives besides accuracy; MACs where there is no cost."""
+    names = [o.name for o in objectives]
+    return [n for n in names if n in SCORES and n != "top1"] + costs_of(names)
 
 
 def reason(trial: TrialRecord) -> str:

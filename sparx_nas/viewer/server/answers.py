@@ -63,10 +63,10 @@ def _facts(run: Run, trial: TrialRecord) -> list[list[str]]:
     """List label, value and what stands behind it."""
     rows: list[list[str]] = []
     if trial.top1 is not None:
-        bounds = facts.interval_words(facts.interval(run, trial.top1))
+        bounds = facts.interval_words(facts.interval(run, trial))
         rows.append(["Validation top-1", percent(trial.top1), bounds])
     if trial.test_top1 is not None:
-        bounds = facts.interval_words(trial.test_interval)
+        bounds = facts.interval_words(facts.interval(run, trial, "test"))
         rows.append(["Test top-1", percent(trial.test_top1), bounds])
     costs = {"params": "Parameters", "macs": "MACs", "activation_bytes": "Activation memory"}
     for name, label in costs.items():

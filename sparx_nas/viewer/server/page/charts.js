@@ -81,6 +81,14 @@ function trace(data, name, list, marker, more = {}) {
   };
 }
 
+// How far an accuracy can be off, by seeds and by images; nothing for other measures.
+function bars(data, list, color) {
+  const bounds = data.bounds[state.y];
+  if (!bounds || !list.some((p) => bounds[p.number])) return {};
+  const reach = (side) => list.map((p) => (bounds[p.number] ? Math.abs(bounds[p.number][side] - p.y) : 0));
+  return { error_y: { type: "data", symmetric: false, array: reach(1), arrayminus: reach(0), color, thickness: 1, width: 3 } };
+}
+
 const open = (color, size, symbol = "circle-open") => ({ symbol, size, color, line: { width: 1.6, color } });
 
 function frontTraces(data) {
@@ -97,10 +105,10 @@ function frontTraces(data) {
   add("over a limit, not trained", found.untrained, open(css("--sx-pink"), 8, "triangle-up-open"), { yaxis: "y2" });
   const front = [...found.front].sort((a, b) => a.x - b.x);
   const stepped = state.x === state.usualX && state.y === state.usualY && state.x !== "number";
-  add("front", front, { symbol: "circle", size: 9, color: blue }, stepped ? { mode: "lines+markers", line: { shape: shape(), color: blue, width: 1.5 } } : {});
+  add("front", front, { symbol: "circle", size: 9, color: blue }, { ...bars(data, front, blue), ...(stepped ? { mode: "lines+markers", line: { shape: shape(), color: blue, width: 1.5 } } : {}) });
   for (const p of found.named) {
     const name = data.baselines[p.number];
-    out.push(trace(data, `${name} baseline`, [p], { symbol: SHAPES[name] || "pentagon", size: 13, color: data.front.has(p.number) ? red : css("--sx-paper"), line: { width: 2, color: red } }, { mode: "markers+text", texttemplate: escaped(name), textposition: "top center", textfont: { size: 11 }, showlegend: false }));
+    out.push(trace(data, `${name} baseline`, [p], { symbol: SHAPES[name] || "pentagon", size: 13, color: data.front.has(p.number) ? red : css("--sx-paper"), line: { width: 2, color: red } }, { ...bars(data, [p], red), mode: "markers+text", texttemplate: escaped(name), textposition: "top center", textfont: { size: 11 }, showlegend: false }));
   }
   return out;
 }

@@ -35,6 +35,7 @@ function showSummary() {
     parts.push(`about ${minutes < 1.5 ? "a minute" : `${Math.round(minutes)} minutes`} of training left`);
   }
   document.getElementById("progress").textContent = parts.join(" · ");
+  document.getElementById("reliability").textContent = s.reliability;
   document.title = `${s.name} · SparX explorer`;
 }
 

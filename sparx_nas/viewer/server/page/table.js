@@ -15,12 +15,12 @@ let columns = [];
 
 const columnsOf = (data) => [
   "number", "state", "role",
-  ...["top1", "test_top1", "latency_ms", "macs", "params", "activation_bytes"].filter((name) => data.measures[name]),
+  ...["top1", "val_loss", "test_top1", "latency_ms", "macs", "params", "activation_bytes"].filter((name) => data.measures[name]),
   "density", "edges", "ganglia", "span",
   ...(data.measures.seconds ? ["seconds"] : []),
   "wiring",
 ];
-const HEADS = { number: "Trial", state: "State", role: "Role", top1: "Val top-1", test_top1: "Test top-1", macs: "MACs", params: "Params", activation_bytes: "Act. memory", latency_ms: "Latency", density: "Density", edges: "Edges", ganglia: "Ganglia", span: "Span", seconds: "Time", wiring: "Wiring" };
+const HEADS = { number: "Trial", state: "State", role: "Role", top1: "Val top-1", val_loss: "Val loss", test_top1: "Test top-1", macs: "MACs", params: "Params", activation_bytes: "Act. memory", latency_ms: "Latency", density: "Density", edges: "Edges", ganglia: "Ganglia", span: "Span", seconds: "Time", wiring: "Wiring" };
 const TEXT = new Set(["state", "role", "wiring"]);
 
 function cellText(data, i, name) {

@@ -4,6 +4,7 @@ import { state } from "./state.js";
 
 export const NAMES = {
   top1: "validation top-1",
+  val_loss: "validation loss",
   test_top1: "test top-1",
   macs: "MACs",
   params: "parameters",
@@ -33,6 +34,7 @@ export function si(value) {
 export function words(name, value) {
   if (value === null || value === undefined) return "";
   if (name === "top1" || name === "test_top1") return `${(100 * value).toFixed(1)} %`;
+  if (name === "val_loss") return value.toFixed(3);
   if (name === "latency_ms") return `${value.toPrecision(3)} ms`;
   if (name === "seconds") return `${value.toPrecision(3)} s`;
   if (name === "activation_bytes") return `${si(value)}B`;
