@@ -1,0 +1,199 @@
+"""How much of a trial's score is its wiring's: wirings x seeds, scored in many ways.
+
+python tests/benchmarks/signal make --rows FILE [--seeds 6] [--wirings 12] SETTING ...
+python tests/benchmarks/signal report --rows FILE [--long SETTING] > JSON
+python tests/benchmarks/signal ship --rows FILE > sparx_nas/search/asked/reliability.json
+
+A setting is what differs from the default: "space=swin_t lr=0.001", or "" for the default itself.
+`make` appends a line a training to FILE and goes on where it was stopped. `report` prints a table
+to stderr and JSON to stdout: for every setting, way of scoring and epoch the standard deviations
+within and between wirings, the intraclass correlation of one training with a bootstrap interval,
+Kendall's tau with the mean of the `--long` trainings, the correlation with it at equal parameters
+and MACs, CPU seconds, and bits told per CPU second.
+
+It is a folder because a file called signal.py would hide Python's own from the scripts beside it.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from measures import bits, measured
+from setting import Setting, read
+from trainings import train
+
+import sparx_nas
+from sparx_nas.command.stopping import end_with_parent
+from sparx_nas.space.spread import spread
+from sparx_nas.trial.reliability import reliability
+
+SCORE = ("128, 1 augmented", 1)
+"""How a search scores by default: the loss on an augmented copy of the validation images."""
+AS_SEARCHED = {"score": "val_loss", "statistics_images": 128, "val_copies": 1}
+NAMES = {"batch": "batch_size", "pixels": "image_size"}
+RECIPE = ("warmup", "smoothing", "augment")
+"""What a search has no option for."""
+
+
+def make(args) -> None:
+    """Train what is missing, a seed of all wirings after the other."""
+    done = {key(row) for row in rows_of(args.rows)}
+    todo = []
+    for setting in map(read, args.settings):
+        designs = spread(sparx_nas.load_space(setting.space), args.wirings)
+        for seed in range(args.seeds):
+            for name, design in designs.items():
+                if (setting.name, name, seed) not in done:
+                    todo.append((setting, name, design.to_dict(), seed))
+    print(f"{len(todo)} trainings", file=sys.stderr, flush=True)
+    os.nice(5)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    start, context = time.monotonic(), multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(
+            args.processes, context, initializer=end_with_parent, initargs=(os.getpid(),)
+        ) as pool,
+        args.rows.open("a") as out,
+    ):
+        futures = [pool.submit(train, *job) for job in todo]
+        for number, future in enumerate(as_completed(futures), 1):
+            out.write(json.dumps(future.result()) + "\n")
+            out.flush()
+            left = (time.monotonic() - start) / number * (len(todo) - number) / 60
+            print(f"{number}/{len(todo)}, {left:.0f} minutes left", file=sys.stderr, flush=True)
+
+
+def rows_of(path: Path) -> list[dict]:
+    """Read the trainings that are there; a line cut short by a kill is left out."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def key(row) -> tuple[str, str, int]:
+    """Name a training."""
+    return Setting(**row["setting"]).name, row["wiring"], row["seed"]
+
+
+def report(args) -> None:
+    """Print what every way of scoring tells."""
+    found, by = [], {}
+    for row in rows_of(args.rows):
+        by.setdefault(Setting(**row["setting"]).name, []).append(row)
+    long = by.get(read(args.long).name) if args.long is not None else None
+    for name, rows in by.items():
+        space = sparx_nas.load_space(rows[0]["setting"]["space"])
+        designs = spread(space, len({row["wiring"] for row in rows}))
+        costs = {n: space.cost(d) for n, d in designs.items()}
+        cost = {n: (float(np.log(c.params)), float(np.log(c.macs))) for n, c in costs.items()}
+        target = means(long, lambda row: row["epochs"][-1]["512"][0]) if long else None
+        seconds = float(np.mean([sum(e["seconds"] for e in row["epochs"]) for row in rows]))
+        for way, epoch, score in ways(rows):
+            told = measured({key(r)[1:]: score(r) for r in rows}, target, cost)
+            if told is None:
+                continue
+            spent = seconds * (epoch + 1) / len(rows[0]["epochs"])
+            told |= {"setting": name, "score": way, "epoch": epoch + 1, "cpu_seconds": spent}
+            told["bits_per_cpu_second"] = bits(told["icc"]) / spent
+            found.append(told)
+    for told in sorted(found, key=lambda t: -t["icc"])[: args.most]:
+        print(line(told), file=sys.stderr)
+    about = {"wirings": args.rows.name, "versions": {"torch": __import__("torch").__version__}}
+    print(json.dumps({"benchmark": "signal", **about, "default": asdict(Setting()), "rows": found}))
+
+
+def ship(args) -> None:
+    """Print the table that the package carries: what is known of the spaces' own settings."""
+    by: dict[Setting, list[dict]] = {}
+    for row in rows_of(args.rows):
+        by.setdefault(Setting(**row["setting"]), []).append(row)
+    found = []
+    for setting, rows in by.items():
+        groups = {}
+        for row in rows:
+            groups.setdefault(row["wiring"], []).append(row["epochs"][-1][SCORE[0]][SCORE[1]])
+        told = reliability(list(groups.values()))
+        if told is None or setting != Setting(space=setting.space):
+            continue
+        known = {NAMES.get(k, k): v for k, v in asdict(setting).items() if k not in RECIPE}
+        numbers = {n: round(getattr(told, n), 4) for n in ("one", "low", "high")}
+        counts = {"designs": told.designs, "trainings": told.trainings}
+        found.append(known | AS_SEARCHED | numbers | counts)
+    print(json.dumps({"rows": found}, indent=1))
+
+
+def means(rows, score) -> dict[str, float]:
+    """Return the mean score of every wiring."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        groups.setdefault(row["wiring"], []).append(score(row))
+    return {name: float(np.mean(group)) for name, group in groups.items()}
+
+
+def ways(rows):
+    """Yield the ways of scoring of trainings, with the epoch and what reads it; more is better."""
+    last = len(rows[0]["epochs"]) - 1
+    for epoch in range(last + 1):
+        for way, value in rows[0]["epochs"][epoch].items():
+            if isinstance(value, list) and all(way in row["epochs"][epoch] for row in rows):
+                yield f"top-1, {way}", epoch, lambda r, e=epoch, w=way: r["epochs"][e][w][0]
+                yield f"loss, {way}", epoch, lambda r, e=epoch, w=way: -r["epochs"][e][w][1]
+        yield "training loss", epoch, lambda r, e=epoch: -r["epochs"][e]["train_loss"]
+    for span in (2, 3):
+        if span <= last + 1:
+            said = f"mean of the last {span} epochs"
+            for place, name in ((0, "top-1"), (1, "loss")):
+                sign = 1 - 2 * place
+                yield (
+                    f"{name}, 512, {said}",
+                    last,
+                    lambda r, s=span, p=place, g=sign: float(
+                        np.mean([g * e["512"][p] for e in r["epochs"][-s:]])
+                    ),
+                )
+
+
+def line(told) -> str:
+    """Say one way of scoring in a line."""
+    low, high = told["icc_interval"] or (float("nan"),) * 2
+    tau = f"  tau {told['tau']:.2f}" if "tau" in told else ""
+    return (
+        f"{told['icc']:5.2f} ({low:.2f} to {high:.2f}){tau}  within {told['within']:.4f}  between "
+        f"{told['between']:.4f}  {told['cpu_seconds']:.0f} s  {told['setting']}: {told['score']}, "
+        f"epoch {told['epoch']}"
+    )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for name, run in (("make", make), ("report", report), ("ship", ship)):
+        command = commands.add_parser(name)
+        command.set_defaults(run=run)
+        command.add_argument("--rows", type=Path, required=True)
+        if run is make:
+            command.add_argument("--seeds", type=int, default=6)
+            command.add_argument("--wirings", type=int, default=12)
+            command.add_argument("--processes", type=int, default=2)
+            command.add_argument("settings", nargs="*", default=[""])
+        elif run is report:
+            command.add_argument("--long")
+            command.add_argument("--most", type=int, default=40)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
