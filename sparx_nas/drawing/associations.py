@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from sparx_nas.architecture.graph import ConnectivityGraph, measures
 from sparx_nas.ground.quantities import Z95
@@ -212,7 +213,7 @@ def _association(name: str, values: Vector, fit: Fit, *, tested: int) -> Associa
     low_value, high_value = _percentiles(values)
     step = high_value - low_value
     slope, error, freedom = fit
-    half = t_quantile(1 - ERROR / (2 * tested), freedom) * error
+    half = float(stdtrit(freedom, 1 - ERROR / (2 * tested))) * error
     return Association(
         feature=name,
         slope=slope * step,
@@ -222,20 +223,6 @@ def _association(name: str, values: Vector, fit: Fit, *, tested: int) -> Associa
         low_value=low_value,
         high_value=high_value,
     )
-
-
-def t_quantile(share: float, freedom: float) -> float:
-    """Return the quantile of Student's t for a share in [0.5, 1) and 1 or more degrees of freedom.
-
-    With t = sqrt(freedom) * tan(a) the density is cos(a) ** (freedom - 1), which is summed up on a
-    grid as wide as it is not negligible. Within 0.5 % for shares up to 0.9999.
-    """
-    widest = math.pi / 2 if freedom < 100 else 12 / math.sqrt(freedom)
-    angles = np.linspace(0.0, widest, 20_001)
-    density = np.cos(angles) ** (freedom - 1)
-    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    angle = np.interp(2 * share - 1, below / below[-1], angles)
-    return math.sqrt(freedom) * math.tan(float(angle))
 
 
 def association_sentences(

@@ -103,7 +103,8 @@ def comparison(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
 def _accuracies(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
     """Say which of two trials is more accurate, if their trainings can tell.
 
-    On the test split where both were scored there, for the validation split helped to choose.
+    On the test split where both were scored there, for the validation split helped to choose. What
+    seeds do is known of validation top-1, and taken to be the same on the test split.
     """
     if trial.top1 is None or reference.top1 is None:
         return ""

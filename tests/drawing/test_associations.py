@@ -11,7 +11,6 @@ from sparx_nas.drawing.associations import (
     Association,
     association_sentences,
     associations,
-    t_quantile,
     wiring_features,
 )
 
@@ -278,18 +277,3 @@ def test_small_changes_keep_a_digit_and_unknown_features_are_named():
     )
     assert "More loops & knots goes with +0.06 points" in said
     assert "+0.02 to +0.10" in said
-
-
-@pytest.mark.parametrize(
-    ("share", "freedom", "published"),
-    [
-        (0.975, 1, 12.706),
-        (0.975, 5, 2.571),
-        (0.995, 10, 3.169),
-        (0.9995, 30, 3.646),
-        (0.975, 120, 1.980),
-        (0.9975, 1e6, 2.807),
-    ],
-)
-def test_t_quantiles_are_those_of_the_tables(share, freedom, published):
-    assert t_quantile(share, freedom) == pytest.approx(published, abs=6e-4)

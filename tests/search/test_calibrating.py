@@ -97,6 +97,10 @@ def test_wrong_options_are_told_before_anything_is_trained(tmp_path, capsys):
     assert "--repeats" in said
     assert main(["calibrate", "--write", str(tmp_path / "none" / "x.yaml")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "x.yaml").write_text("mine")
+    assert main(["calibrate", "--write", str(tmp_path / "x.yaml")]) == 2
+    assert "--write names another" in capsys.readouterr().err
+    assert (tmp_path / "x.yaml").read_text() == "mine"
     assert main(["calibrate", "--space", "mamba_micro", "--data", "nothing"]) != 0
     assert "nothing" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import exit_code
 from sparx_nas.ground.errors import OptionError
 from sparx_nas.ground.record import write_text
-from sparx_nas.search.calibrating.options import Own, command_line, read
+from sparx_nas.search.calibrating.options import SHARED, Own, command_line, read
 from sparx_nas.trial.measures import score_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ FIRST_SHARE = 1 / 12
 """Share of the time that the first fidelity may take."""
 LEAST_IMAGES = 10
 """Training images of a class at least."""
+WRITTEN = tuple(name for names in SHARED.values() for name in names)
+"""What a settings file holds besides the level: all that a calibration shares with a search."""
 NOTHING = 3
 """Exit code where no fidelity can be proposed."""
 
@@ -43,8 +45,7 @@ def _run(given: Mapping[str, Given]) -> int:
     from sparx_nas.space import load_space
     from sparx_nas.space.spread import spread
 
-    if not own.write.parent.is_dir():
-        raise OptionError(f"--write {own.write}: there is no folder {own.write.parent}")
+    _check_place(own.write)
     space = load_space(asked.space)
     settings = replace(resolve(asked, space), seeds=1)
     designs = spread(space, own.designs, seed=settings.seed)
@@ -58,7 +59,18 @@ def _run(given: Mapping[str, Given]) -> int:
         sys.stderr.write("Not one fidelity was done.\n")
         return NOTHING
     sys.stdout.write(screen(levels, why))
-    return _write(own.write, given, settings, levels)
+    return _write(own.write, settings, levels)
+
+
+def _check_place(path: Path) -> None:
+    """Make sure that the settings can be written, before anything is trained.
+
+    Raises: OptionError if there is no such folder, or a file is there already.
+    """
+    if not path.parent.is_dir():
+        raise OptionError(f"--write {path}: there is no folder {path.parent}")
+    if path.exists():
+        raise OptionError(f"--write {path}: the file exists", hint="--write names another")
 
 
 def _levels(
@@ -122,9 +134,7 @@ def _ready(
     return places, max(least, min(data.splits["train"], int(affordable)))
 
 
-def _write(
-    path: Path, given: Mapping[str, Given], settings: "Settings", levels: Sequence["Level"]
-) -> int:
+def _write(path: Path, settings: "Settings", levels: Sequence["Level"]) -> int:
     """Write the settings of the proposed level, if there is one; return the exit code."""
     from sparx_nas.search.asked.settings import written
     from sparx_nas.search.calibrating.levels import proposed, settings_text
@@ -134,18 +144,7 @@ def _write(
         sys.stdout.write("No settings were written.\n")
         return NOTHING
     known = written(settings)
-    names = (
-        "space",
-        "objectives",
-        "data",
-        "data_dir",
-        "batch_size",
-        "image_size",
-        "width",
-        "stem_stride",
-    )
-    more = ("stem_stride", "statistics_images", "val_copies", "lr", "drop_path", "seed")
-    kept = {name: known[name] for name in (*names, *more) if known[name] is not None}
+    kept = {name: known[name] for name in WRITTEN if known[name] is not None}
     write_text(path, settings_text(kept, best))
     sys.stdout.write(f"\nSettings   {path}\nSearch     sparx-nas search --config {path}\n")
     return 0
