@@ -35,11 +35,22 @@ def served(target, *, space="", read_only=False):
     port = listener.getsockname()[1]
     app = make_app(catalogue, Guard(port=port), read_only=read_only)
     server = create_server(app, sockets=[listener], threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
+    closing = threading.Event()
+
+    def run():
+        try:
+            server.run()
+        except OSError:  # its sockets may be closed between two looks at them
+            if not closing.is_set():
+                raise
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
+        closing.set()
+        server.task_dispatcher.shutdown()
         server.close()
         thread.join(timeout=5)
 
