@@ -65,11 +65,6 @@ def interval_words(bounds: Interval | None) -> str:
     return f"{100 * bounds[0]:.1f} to {percent(bounds[1])}" if bounds else ""
 
 
-def fidelity(run: Run) -> Fidelity | None:
-    """Return how the run's trials were trained; None before the first was."""
-    return next((trial.fidelity for trial in run.trials if trial.fidelity), None)
-
-
 def fidelity_words(fidelity: Fidelity | None, *, brief: bool = False) -> str:
     """Return the fidelity as it stands beside an accuracy: `8 epochs at 32 px, 0.25 of full width`.
 

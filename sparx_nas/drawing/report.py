@@ -56,7 +56,7 @@ def report_html(run: Run) -> str:
 
 def _header(run: Run) -> Markup:
     """Name the run and say how it was made."""
-    fidelity = facts.fidelity(run)
+    fidelity = run.fidelity
     splits = [
         f"{size} {split}"
         for split in ("train", "val", "test")
@@ -106,7 +106,7 @@ def _fronts(run: Run) -> Markup:
     links = {t.number: f"#trial-{t.number}" for t in run.trials}
     links |= {t.number: f"#{card_id(t)}" for t in drawn(run)}
     first, *others = run.objectives
-    fidelity = facts.fidelity(run)
+    fidelity = run.fidelity
     note = facts.fidelity_words(fidelity, brief=True) if first.name in SCORES else ""
     figures = []
     bounds = {t.number: facts.bounds(run, t, first.name) for t in run.trials}
@@ -141,7 +141,7 @@ def _wirings(run: Run) -> Markup:
 
 def _curves(run: Run) -> Markup:
     """Draw accuracy over epochs."""
-    note = facts.fidelity_words(facts.fidelity(run))
+    note = facts.fidelity_words(run.fidelity)
     chart = curves_svg(run.trials, {trial.number for trial in run.front}, y_note=note)
     if not chart:
         return Markup("")
@@ -192,7 +192,7 @@ def _reproduce(run: Run) -> Markup:
 
 def _caveats(run: Run) -> Markup:
     """Say what the numbers can and cannot bear."""
-    fidelity = facts.fidelity(run)
+    fidelity = run.fidelity
     tested = (
         "The test split was read once, for the front, after the search."
         if any(trial.test_top1 is not None for trial in run.trials)

@@ -91,7 +91,7 @@ def _counts_words(run: Run) -> str:
         for key, (noun, rest) in words.items()
         if (number := tally.get(key))
     ]
-    fidelity = facts.fidelity_words(facts.fidelity(run))
+    fidelity = facts.fidelity_words(run.fidelity)
     how = f" Every accuracy is that of a short training: {fidelity}." if fidelity else ""
     return f"{'; '.join(said)}.{how}" if said else ""
 

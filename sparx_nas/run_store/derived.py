@@ -102,14 +102,13 @@ def _cell(value: Any) -> Any:
 
 def _front(run: Run) -> dict[str, Any]:
     """Return the content of pareto.json."""
-    fidelity = next((trial.fidelity for trial in run.trials if trial.fidelity), None)
     return {
         "schema": SCHEMA,
         "kind": "front",
         "run": run.name,
         "space": run.space,
         "objectives": [{"name": o.name, "direction": o.direction} for o in run.objectives],
-        "fidelity": fidelity.to_dict() if fidelity else None,
+        "fidelity": run.fidelity.to_dict() if run.fidelity else None,
         "noise": _noise(run),
         "members": [_member(trial, run.noise) for trial in run.front],
     }

@@ -163,7 +163,7 @@ def _problem(run: Run, space: SearchSpace, architecture: Architecture) -> str:
         return f"Over a limit of the run, which would not train it: {', '.join(broken)}."
     if architecture.backbone != space.backbone:
         return f"The run trains {space.backbone} backbones, not {architecture.backbone}."
-    fidelity = next((t.fidelity.to_dict() for t in run.trials if t.fidelity), run.config)
+    fidelity = run.fidelity.to_dict() if run.fidelity else run.config
     proxy = {key: fidelity[key] for key in ("width", "stem_stride") if key in fidelity}
     try:
         architecture.plan(**proxy)

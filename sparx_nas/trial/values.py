@@ -187,10 +187,16 @@ class Run:
     status: Mapping[str, Any]
 
     @property
+    def fidelity(self) -> Fidelity | None:
+        """How candidates are trained; baselines where there is none yet, None before any began."""
+        known = (trial for trial in self.trials if trial.fidelity)
+        first = min(known, key=lambda trial: bool(trial.baseline), default=None)
+        return first.fidelity if first else None
+
+    @property
     def seeds(self) -> int:
         """Trainings that a candidate's score is the mean of."""
-        found = (t.fidelity.seeds for t in self.trials if t.fidelity and not t.baseline)
-        return max(found, default=1)
+        return self.fidelity.seeds if self.fidelity else 1
 
     @property
     def score(self) -> str:

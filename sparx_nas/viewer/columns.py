@@ -84,7 +84,7 @@ def _bounds(run: Run) -> dict[str, dict[str, list[float | int | None]]]:
 
 def run_summary(run: Run) -> dict[str, Any]:
     """Return what the head of the page says of a run."""
-    status, fidelity = run.status, facts.fidelity(run)
+    status, fidelity = run.status, run.fidelity
     done = [t.seconds for t in run.trials if t.state == "complete" and t.seconds]
     return {
         "name": run.name,

@@ -97,3 +97,14 @@ def test_bars_on_the_front_are_as_long_as_the_noise():
     assert narrow.count('class="sx-bar"') == 2
     assert wide.count('class="sx-bar"') == 2
     assert "sx-bar" not in report_html(replace(run_of(0.01), env={})).split("</style>")[1]
+
+
+def test_the_fidelity_of_a_run_is_that_of_its_candidates():
+    more, less = (replace(runs.SEEN, seeds=seeds) for seeds in (3, 2))
+    trials = [runs.trial(0, runs.PUBLISHED, baseline="sparx", fidelity=more)]
+    assert runs.run(trials).seeds == 3
+    run = runs.run([*trials, runs.trial(1, CHEAP, fidelity=less)])
+    assert run.seeds == 2
+    assert "mean of 2 seeds" in report_html(run)
+    assert "mean of 3 seeds" not in report_html(run)
+    assert runs.run([]).fidelity is None

@@ -55,7 +55,7 @@ def _front(run: Run, chosen: TrialRecord | None) -> list[str]:
     room = max(WIDTH - 44 - 9 * len(names) - 2, 0)
     heads = "".join(MEASURES[name].column.rjust(9) for name in names)
     heads += "  wiring" if room >= len("wiring") else ""
-    fidelity = facts.fidelity(run)
+    fidelity = run.fidelity
     how = "; val on augmented copies" if fidelity and fidelity.val_copies else ""
     lines = [
         f"Front: {len(run.front)} of {scored} trained architectures (95 % intervals{how})",

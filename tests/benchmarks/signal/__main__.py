@@ -25,6 +25,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import timing
 from measures import bits, measured
 from setting import Setting, read
 from trainings import train
@@ -109,8 +112,7 @@ def report(args) -> None:
             found.append(told)
     for told in sorted(found, key=lambda t: -t["icc"])[: args.most]:
         print(line(told), file=sys.stderr)
-    about = {"wirings": args.rows.name, "versions": {"torch": __import__("torch").__version__}}
-    print(json.dumps({"benchmark": "signal", **about, "default": asdict(Setting()), "rows": found}))
+    timing.report("signal", found)
 
 
 def ship(args) -> None:
