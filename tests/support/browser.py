@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 
 from waitress import create_server
+from waitress.wasyncore import close_all
 
 from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of
@@ -34,25 +35,17 @@ def served(target, *, space="", read_only=False):
     listener = bound("127.0.0.1", 0)
     port = listener.getsockname()[1]
     app = make_app(catalogue, Guard(port=port), read_only=read_only)
-    server = create_server(app, sockets=[listener], threads=8)
-    closing = threading.Event()
-
-    def run():
-        try:
-            server.run()
-        except OSError:  # its sockets may be closed between two looks at them
-            if not closing.is_set():
-                raise
-
-    thread = threading.Thread(target=run, daemon=True)
+    server = create_server(app, map=(sockets := {}), sockets=[listener], threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        closing.set()
         server.task_dispatcher.shutdown()
-        server.close()
-        thread.join(timeout=5)
+        # In its own thread, between two looks at its sockets; those of open pages are closed too.
+        server.trigger.pull_trigger(lambda: close_all(sockets, ignore_all=True))
+        thread.join(timeout=PATIENCE_S)
+        assert not thread.is_alive(), "the page's server did not end"
 
 
 @contextmanager
