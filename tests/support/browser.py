@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from importlib.resources import files
 
 from waitress import create_server
-from waitress.wasyncore import close_all
 
 from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of
@@ -42,10 +41,16 @@ def served(target, *, space="", read_only=False):
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.task_dispatcher.shutdown()
-        # In its own thread, between two looks at its sockets; those of open pages are closed too.
-        server.trigger.pull_trigger(lambda: close_all(sockets, ignore_all=True))
+        # In its own thread, between two looks at its sockets.
+        server.trigger.pull_trigger(lambda: _close(sockets))
         thread.join(timeout=PATIENCE_S)
         assert not thread.is_alive(), "the page's server did not end"
+
+
+def _close(sockets):
+    """Close a server: its connections with what they still had to send, and what it listens on."""
+    for one in list(sockets.values()):
+        one.handle_close()
 
 
 @contextmanager

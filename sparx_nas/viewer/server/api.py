@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.drawing.exports import EXPORTS
+from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
 from sparx_nas.run_store import enqueue, trials_table
@@ -246,7 +247,7 @@ def _design(source: Source, asked: Any) -> tuple[str, Architecture]:
     if type(asked) is int:
         trial = answers.trial_of(source, asked)
         role = f" ({trial.baseline})" if trial.baseline else ""
-        return f"{trial.name[:1].upper()}{trial.name[1:]}{role}", trial.architecture
+        return f"{titled(trial)}{role}", trial.architecture
     return "What-if", read_architecture(asked, "drawing")
 
 

@@ -10,6 +10,7 @@ from dash import Dash, dcc, html
 from flask import Flask, request
 
 from sparx_nas.drawing.associations_chart import ASSOCIATIONS_CSS
+from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.markup import text
 from sparx_nas.drawing.theme import CHART_CSS, THEME_CSS, WIRING_CSS
 from sparx_nas.drawing.wiring import wiring_svg
@@ -102,7 +103,7 @@ def _first(source: Source) -> tuple[dict[str, Any], int | None, str]:
     trial = trial or best_trial(found.run) or next(iter(found.run.trials), None)
     if trial is None:
         return run_summary(found.run), None, ""
-    named = trial.name[:1].upper() + trial.name[1:]
+    named = titled(trial)
     drawing = wiring_svg(trial.architecture, title=named, ids="w", standalone=False)
     return run_summary(found.run), trial.number, drawing
 
