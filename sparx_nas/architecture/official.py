@@ -180,7 +180,7 @@ def _stem(value: Any) -> Stem:
     """Return the stem; what is neither v1 nor v2 is v1 upstream, which deserves a warning."""
     if value not in ("v1", "v2"):
         text = f"stem_type is {value!r}; the official constructor takes that for v1"
-        warnings.warn(text, stacklevel=5)
+        warnings.warn(text, stacklevel=4)
     return "v2" if value == "v2" else "v1"
 
 

@@ -22,6 +22,7 @@ from sparx_nas.data.splits import (
     VAL_STREAM,
     Picks,
     share,
+    stratified,
     take_stratified,
 )
 from sparx_nas.data.store import Store, StreamStore, load, sample
@@ -75,9 +76,13 @@ class Divided:
         return _data_id(self.parts)
 
     def limited(self, limit: int | None, seed: int) -> "Divided":
-        """Return the same with at most `limit` images of each split, each class in its share."""
+        """Return the same with at most `limit` images of each split, each class in its share.
+
+        Raises: DataError if a class would have no image to train on.
+        """
         if limit is None:
             return self
+        _check_limit(self.parts["train"], limit, seed)
         parts = {split: _limited(part, limit, seed) for split, part in self.parts.items()}
         return Divided(self.source, parts, f"{self.rule}; at most {limit} images of each split")
 
@@ -175,6 +180,18 @@ def _split(source: Source, seed: int, val_fraction: float) -> tuple[dict[str, Pa
     train, val = (Part(source.train, rest[picks]) for picks in (kept, drawn))
     parts = {"train": train, "val": val, "test": test}
     return parts, f"{rule}; val is {count} train images drawn by seed {seed}, stratified by class"
+
+
+def _check_limit(train: Part, limit: int, seed: int) -> None:
+    """Refuse a limit that leaves a class without a training image."""
+    labels = train.pool.labels[train.picks]
+    order = stratified(labels, seed=seed, stream=LIMIT_STREAM)
+    classes, firsts = np.unique(labels[order], return_index=True)
+    if without := int((firsts >= limit).sum()):
+        raise DataError(
+            f"{limit} training images leave {without} of {len(classes)} classes without one",
+            hint=f"{firsts.max() + 1} is the least that gives every class an image",
+        )
 
 
 def _limited(part: Part, limit: int, seed: int) -> Part:

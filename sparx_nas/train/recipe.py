@@ -110,6 +110,13 @@ class Recipe:
     erase_mode: str = option(
         "pixel", one_of("pixel", "const", "rand"), "HOW", "what stands there then"
     )
+    statistics_images: int = option(
+        0,
+        whole(0, 10**6),
+        "N",
+        "training images that BatchNorm statistics, unless frozen, are taken of before judging; "
+        "0: running ones",
+    )
     normalize: str = option(
         "data", one_of("data", "imagenet"), "WHOSE", "mean and deviation of pixels"
     )
@@ -157,7 +164,7 @@ GROUPS = {
         *("auto_augment", "color_jitter", "erase", "erase_mode"),
     ),
     "judging": (
-        *("normalize", "interpolation", "crop_pct", "crop_mode"),
+        *("statistics_images", "normalize", "interpolation", "crop_pct", "crop_mode"),
         *("split_seed", "val_fraction", "limit"),
     ),
 }

@@ -27,6 +27,7 @@ from sparx_nas.train.result import (
     read_metrics,
     write_result,
 )
+from sparx_nas.train.statistics import retake
 from sparx_nas.train.trainer import Trainer
 from sparx_nas.train.transforms import training_transform
 from sparx_nas.trial.device import device_name
@@ -121,6 +122,7 @@ class Sitting:
         """Judge the epoch that is done, write where the training stands, return its numbers."""
         trainer, job = self.trainer, self.job
         names, models = zip(*trainer.models.items(), strict=True)
+        retake(trainer, job.divided.parts["train"], job.facts)
         judged = judge.score(list(models), trainer.autocast())
         scores = dict(zip(names, judged, strict=True))
         broken = self.world.together({**trainer.broken, **judge.broken})

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparx_nas.data import DataSet
-from sparx_nas.trial.score import channels_last, half_precision
+from sparx_nas.trial.score import channels_last
 
 BATCH = 128
 """Images of a batch that statistics are taken of."""
@@ -20,8 +20,10 @@ def training_images(data: DataSet, count: int, *, device: torch.device) -> Itera
 
 
 @torch.no_grad()
-def reestimate(model: nn.Module, batches: Iterable[Tensor], device: torch.device) -> int:
+def reestimate(model: nn.Module, batches: Iterable[Tensor], autocast: torch.autocast) -> int:
     """Replace running means and variances by those of batches of images; return how many images.
+
+    `autocast` is the precision of the passes.
 
     Every batch (B, C, H, W) weighs the same. The layers train their statistics, everything else
     is as in evaluation: no drop path, no dropout. A network without such layers is left as it is.
@@ -33,7 +35,7 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor], device: torch.device
     images = 0
     with _averaging(model, layers):
         for x in batches:
-            with half_precision(device):
+            with autocast:
                 model(channels_last(x))
             images += len(x)
     return images

@@ -13,6 +13,7 @@ from sparx_nas.train.job import Job, prepare
 from sparx_nas.train.options import read_options
 from sparx_nas.train.pipeline import Reader, Reading
 from sparx_nas.train.processes import World
+from sparx_nas.train.statistics import retake
 from sparx_nas.train.trainer import Trainer
 from sparx_nas.train.transforms import training_transform
 
@@ -25,6 +26,7 @@ QUICK: Mapping[str, Any] = {
     "width": 1,
     "limit": 64,
     "drop_path": 0,
+    "statistics_images": 0,
 }
 
 
@@ -60,7 +62,7 @@ class Taken:
 
 
 def take(job: Job, world: World = ONE, *, epochs: int = 1) -> Taken:
-    """Train a job for some epochs, without a folder."""
+    """Train a job for some epochs, without a folder, and retake statistics as it says."""
     trainer = Trainer(job.network, job.recipe, world, images=job.images("train"))
     transform = training_transform(job.recipe, job.facts)
     reading = Reading(job.divided.parts["train"], transform, seed=job.recipe.seed)
@@ -72,6 +74,7 @@ def take(job: Job, world: World = ONE, *, epochs: int = 1) -> Taken:
         )
         assert loss is not None
         losses.append(loss)
+    retake(trainer, job.divided.parts["train"], job.facts)
     state = {
         f"{kind}/{name}": tensor.clone()
         for kind, model in trainer.models.items()

@@ -19,6 +19,7 @@ CASES = {
     "reduced": SGD | {"batch_norm": "sync"},
     "reduced_mixed_odd": SGD | {"batch_norm": "sync", "batch_size": 15, "mixup": 0.8, "cutmix": 1},
     "accumulated": SGD | {"batch_norm": "frozen", "batch_size": 14, "accumulate": 3, "cutmix": 1},
+    "retaken": SGD | {"batch_norm": "sync", "statistics_images": 41},
     "adamw": {"batch_norm": "sync", "lr": 1e-3, "eps": 1e-2, "erase": 0.5, "flip": 0.5},
 }
 """Trainings that two processes and one have to agree on."""

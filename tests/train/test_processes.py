@@ -60,6 +60,14 @@ def test_statistics_of_one_process_alone_are_others(of_two: Path):
     assert not torch.allclose(half.state[name], two[name], **NEAR)
 
 
+def test_statistics_taken_anew_are_others(of_two: Path):
+    """The same weights, so it is the statistics of whole images that two processes agree on."""
+    kept, retaken = (take(job(of_two, **CASES[name])).state for name in ("reduced", "retaken"))
+    for name, tensor in kept.items():
+        moved = not torch.equal(tensor, retaken[name])
+        assert moved == ("running" in name or "num_batches" in name), name
+
+
 def test_every_image_is_judged_once(of_two: Path):
     part = job(of_two, limit=300)
     trainer = Trainer(part.network, part.recipe, ONE, images=part.images("train"))

@@ -88,6 +88,19 @@ def events(file: Path) -> list[Event]:
     return found
 
 
+def test_statistics_taken_anew_judge_the_first_epochs(tmp_path: Path):
+    """Running ones lag behind: the average of a short training is judged at chance by them."""
+    losses = {}
+    for images in (0, 256):
+        argv = words(tmp_path, name=f"of{images}", **DIGITS | {"epochs": 2, "ema": 0.9})
+        assert main([*argv, "--statistics-images", str(images)]) == 0
+        rows = read_metrics(tmp_path / f"of{images}")
+        losses[images] = [rows[1]["val"][name]["loss"] for name in ("plain", "ema")]
+        assert rows[1]["train_loss"] == losses.setdefault("train", rows[1]["train_loss"])
+    assert all(new < 0.9 * old for old, new in zip(losses[0], losses[256], strict=True))
+    assert main(["--evaluate", str(tmp_path / "of256"), "--device", "cpu"]) == 0
+
+
 def test_it_evaluates_to_the_recorded_image(trained: Path, capsys: pytest.CaptureFixture[str]):
     for split in ("val", "test"):
         assert main(["--evaluate", str(trained), "--split", split, "--device", "cpu"]) == 0
