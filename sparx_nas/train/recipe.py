@@ -114,7 +114,7 @@ class Recipe:
         0,
         whole(0, 10**6),
         "N",
-        "training images that BatchNorm statistics, unless frozen, are taken of before judging; "
+        "train images that BatchNorm statistics, unless frozen, are taken of before judging; "
         "0: running ones",
     )
     normalize: str = option(

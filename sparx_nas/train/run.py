@@ -103,7 +103,9 @@ class Sitting:
                 )
                 if loss is None:
                     return self._stopped(stop, view)
-                row = self._epoch_done(judge, view, loss, time.perf_counter() - begun)
+                seconds = time.perf_counter() - begun
+                retake(trainer, reader)
+                row = self._epoch_done(judge, view, loss, seconds)
                 if curves and row:
                     curves.add(row)
             return self._end(view)
@@ -122,7 +124,6 @@ class Sitting:
         """Judge the epoch that is done, write where the training stands, return its numbers."""
         trainer, job = self.trainer, self.job
         names, models = zip(*trainer.models.items(), strict=True)
-        retake(trainer, job.divided.parts["train"], job.facts)
         judged = judge.score(list(models), trainer.autocast())
         scores = dict(zip(names, judged, strict=True))
         broken = self.world.together({**trainer.broken, **judge.broken})

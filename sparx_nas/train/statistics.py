@@ -2,41 +2,35 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 from torch import Tensor
 
-from sparx_nas.architecture.network import Preprocessing
-from sparx_nas.data import Part
-from sparx_nas.train.pipeline import Reader, Reading
-from sparx_nas.train.processes import World
+from sparx_nas.train.batch_norm import average_statistics
+from sparx_nas.train.pipeline import Reader, epoch_keys
 from sparx_nas.train.trainer import Trainer
-from sparx_nas.train.transforms import Transform, judging_transform
-from sparx_nas.trial.batch_norm import BATCH, reestimate
+from sparx_nas.trial.batch_norm import reestimate
 
 
-def retake(trainer: Trainer, train: Part, facts: Preprocessing) -> None:
+def retake(trainer: Trainer, reader: Reader) -> None:
     """Give the networks of a trainer statistics of training images, as many as its recipe says.
 
-    Frozen ones stay. Processes whose batch norms are reduced share the images; else each reads all
-    of them. So the statistics are those of one process.
+    They are taken as running ones are, of batches as they are trained on, but of one state of the
+    weights. Frozen ones stay. `reader` reads training images.
     """
     recipe, world = trainer.recipe, trainer.world
     if not recipe.statistics_images or recipe.batch_norm == "frozen":
         return
-    readers = world if recipe.batch_norm == "sync" else World(0, 1, world.device)
-    for model in trainer.models.values():
-        images = drawn(train, judging_transform(facts), recipe.statistics_images, readers)
-        reestimate(model, images, trainer.autocast())
+    models = list(trainer.models.values())
+    reestimate(models, _passes(trainer, reader), trainer.autocast())
+    if recipe.batch_norm == "local":
+        for model in models:
+            average_statistics(model, world.size)
 
 
-def drawn(part: Part, transform: Transform, count: int, world: World) -> Iterator[Tensor]:
-    """Yield a process's share of `count` images, batches (B, C, H, W), the same draw every time.
-
-    A broken one has its neighbour stand in.
-    """
-    order = np.random.default_rng(0).permutation(len(part.picks))[:count]
-    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-    cut = [(0, b[world.rank :: world.size]) for b in batches if len(b) >= world.size]
-    reading = Reading(part, transform, seed=0)
-    for batch in Reader(reading, workers=0, pinned=False).read(cut):
-        yield batch.images.to(world.device)
+def _passes(trainer: Trainer, reader: Reader) -> Iterator[Tensor]:
+    """Yield this process's share of the images, batches (B, C, H, W), those of the first epoch."""
+    recipe, world = trainer.recipe, trainer.world
+    count = -(-recipe.statistics_images * recipe.accumulate // recipe.batch_size)
+    keys = epoch_keys(trainer.images, recipe, 0, rank=world.rank, size=world.size)[:count]
+    for number, batch in enumerate(reader.read(keys)):
+        x, labels = batch.images.to(world.device), batch.labels.to(world.device)
+        yield trainer.mixing(x, labels, epoch=0, step=number // recipe.accumulate)[0]

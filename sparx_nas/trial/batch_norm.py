@@ -1,7 +1,7 @@
 """Statistics of BatchNorm layers, taken anew: running ones lag behind weights that move fast."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -20,30 +20,41 @@ def training_images(data: DataSet, count: int, *, device: torch.device) -> Itera
 
 
 @torch.no_grad()
-def reestimate(model: nn.Module, batches: Iterable[Tensor], autocast: torch.autocast) -> int:
+def reestimate(
+    models: Sequence[nn.Module], batches: Iterable[Tensor], autocast: torch.autocast
+) -> int:
     """Replace running means and variances by those of batches of images; return how many images.
 
-    `autocast` is the precision of the passes.
+    The networks see the same batches; `autocast` is the precision of the passes.
 
     Every batch (B, C, H, W) weighs the same. The layers train their statistics, everything else
     is as in evaluation: no drop path, no dropout. A network without such layers is left as it is.
     `torch.optim.swa_utils.update_bn` averages so as well, but lets the rest train, too.
     """
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    if not layers:
+    able = [model for model in models if _tracking(model)]
+    if not able:
         return 0
     images = 0
-    with _averaging(model, layers):
+    with ExitStack() as stack:
+        for model in able:
+            stack.enter_context(_averaging(model))
         for x in batches:
-            with autocast:
-                model(channels_last(x))
+            for model in able:
+                with autocast:
+                    model(channels_last(x))
             images += len(x)
     return images
 
 
+def _tracking(model: nn.Module) -> list[_BatchNorm]:
+    """Return the layers of a network that keep running statistics."""
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+
+
 @contextmanager
-def _averaging(model: nn.Module, layers: list[_BatchNorm]) -> Iterator[None]:
-    """Let layers, and nothing else, average over the batches of the block, from nothing."""
+def _averaging(model: nn.Module) -> Iterator[None]:
+    """Let such layers, and nothing else, average over the batches of the block, from nothing."""
+    layers = _tracking(model)
     was_training, momenta = model.training, [layer.momentum for layer in layers]
     model.eval()
     for layer in layers:

@@ -133,7 +133,7 @@ class Training:
         """Score the validation split as the fidelity says."""
         if count := self.fidelity.statistics_images:
             drawn = training_images(self.data, count, device=self.device)
-            reestimate(self.model, drawn, half_precision(self.device))
+            reestimate([self.model], drawn, half_precision(self.device))
         return evaluate(
             self.model,
             self.data,

@@ -12,9 +12,12 @@ import argparse
 import copy
 import sys
 import time
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from timing import report
+from torch import Tensor
 
 from sparx_nas.command.options import Given
 from sparx_nas.data import Part
@@ -23,10 +26,9 @@ from sparx_nas.train.job import prepare
 from sparx_nas.train.options import Options
 from sparx_nas.train.pipeline import Reader, Reading
 from sparx_nas.train.processes import World
-from sparx_nas.train.statistics import drawn
 from sparx_nas.train.trainer import Trainer
-from sparx_nas.train.transforms import judging_transform, training_transform
-from sparx_nas.trial.batch_norm import reestimate
+from sparx_nas.train.transforms import Transform, judging_transform, training_transform
+from sparx_nas.trial.batch_norm import BATCH, reestimate
 
 CPU = torch.device("cpu")
 WAYS = ((0, False), (128, False), (512, False), (10**6, False), (512, True), (10**6, True))
@@ -82,13 +84,21 @@ def scores(trainer: Trainer, judge: Judge, part: Part) -> dict[str, list[float]]
                 transform = judging_transform(judge.facts)
                 if augmented:
                     transform = training_transform(trainer.recipe, judge.facts)
-                images = drawn(part, transform, count, trainer.world)
-                reestimate(own, images, trainer.autocast())
+                images = drawn(part, transform, count)
+                reestimate([own], images, trainer.autocast())
             took = time.process_time() - start
             (score,) = judge.score([own], trainer.autocast())
             said = f"{count or 'running'}{' augmented' * augmented}".replace("1000000", "all")
             found[f"{name}, {said}"] = [score.top1, score.loss, took]
     return found
+
+
+def drawn(part: Part, transform: Transform, count: int) -> Iterator[Tensor]:
+    """Yield batches (B, C, H, W) of so many images of a split, the same every time."""
+    order = np.random.default_rng(0).permutation(len(part.picks))[:count]
+    cut = [(0, order[start : start + BATCH]) for start in range(0, len(order), BATCH)]
+    for batch in Reader(Reading(part, transform, seed=0), workers=0, pinned=False).read(cut):
+        yield batch.images
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def take(job: Job, world: World = ONE, *, epochs: int = 1) -> Taken:
         )
         assert loss is not None
         losses.append(loss)
-    retake(trainer, job.divided.parts["train"], job.facts)
+    retake(trainer, reader)
     state = {
         f"{kind}/{name}": tensor.clone()
         for kind, model in trainer.models.items()

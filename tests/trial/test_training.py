@@ -53,7 +53,7 @@ def norms(model):
 def test_statistics_are_the_means_over_batches_of_what_layers_see():
     net = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout(0.9))
     batches = [torch.randn(8, 2, 3, 3), 3 + torch.randn(8, 2, 3, 3)]
-    assert reestimate(net, batches, half_precision(CPU)) == 16
+    assert reestimate([net], batches, half_precision(CPU)) == 16
     means = torch.stack([b.mean((0, 2, 3)) for b in batches]).mean(0)
     spreads = torch.stack([b.var((0, 2, 3)) for b in batches]).mean(0)
     torch.testing.assert_close(net[0].running_mean, means)
@@ -67,13 +67,13 @@ def test_nothing_else_changes_and_a_network_without_such_layers_is_left_alone(da
     model = trained(data).model.eval()
     before = {name: p.clone() for name, p in model.named_parameters()}
     batches = [x for x, _ in data.drawn("train", 64, 32, device=CPU)]
-    reestimate(model, batches, half_precision(CPU))
+    reestimate([model], batches, half_precision(CPU))
     first = [m.running_mean.clone() for m in norms(model)]
     assert not model.training
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-    reestimate(model, batches, half_precision(CPU))
+    reestimate([model], batches, half_precision(CPU))
     assert all(torch.equal(m.running_mean, f) for m, f in zip(norms(model), first, strict=True))
-    assert reestimate(nn.Linear(2, 2), batches, half_precision(CPU)) == 0
+    assert reestimate([nn.Linear(2, 2)], batches, half_precision(CPU)) == 0
 
 
 def test_images_are_drawn_once_over_all_classes_and_never_from_val(data):

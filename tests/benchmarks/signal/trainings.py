@@ -77,7 +77,7 @@ def scored(model, data, seed, epoch, ways) -> dict:
     for way in ways:
         (count, augmented), own = WAYS[way], copy.deepcopy(model)
         start = time.process_time()
-        reestimate(own, images(data, count, augmented, seed, epoch), half_precision(CPU))
+        reestimate([own], images(data, count, augmented, seed, epoch), half_precision(CPU))
         took = time.process_time() - start
         score = evaluate(own, data, "val", batch_size=256, device=CPU)
         found[way] = [score.top1, score.loss, took]
@@ -103,7 +103,7 @@ def averaged(average, model, epoch) -> None:
 def on_copies(model, data) -> dict:
     """Return top-1 and loss on augmented copies of the validation split, as a search scores."""
     own, found = copy.deepcopy(model), {}
-    reestimate(own, images(data, 128, False, 0, 0), half_precision(CPU))
+    reestimate([own], images(data, 128, False, 0, 0), half_precision(CPU))
     for count in COPIES:
         start = time.process_time()
         score = evaluate(own, data, "val", batch_size=256, device=CPU, copies=count)
