@@ -1,6 +1,6 @@
 """How much of a trial's score is its wiring's: wirings x seeds, scored in many ways.
 
-python tests/benchmarks/signal make --rows FILE [--seeds 6] [--wirings 12] SETTING ...
+python tests/benchmarks/signal make --rows FILE [--seeds 6] [--first 0] [--wirings 12] SETTING ...
 python tests/benchmarks/signal report --rows FILE [--long SETTING] > JSON
 python tests/benchmarks/signal ship --rows FILE > sparx_nas/search/asked/reliability.json
 
@@ -8,8 +8,9 @@ A setting is what differs from the default: "space=swin_t lr=0.001", or "" for t
 `make` appends a line a training to FILE and goes on where it was stopped. `report` prints a table
 to stderr and JSON to stdout: for every setting, way of scoring and epoch the standard deviations
 within and between wirings, the intraclass correlation of one training with a bootstrap interval,
-Kendall's tau with the mean of the `--long` trainings, the correlation with it at equal parameters
-and MACs, CPU seconds, and bits told per CPU second.
+Kendall's tau with the means of the `--long` trainings, the correlation with them at equal parameters
+and MACs, CPU seconds, and bits told per CPU second. Long trainings take seeds of their own
+(`make --first 100`), or what a seed does would be taken for the wiring's.
 
 It is a folder because a file called signal.py would hide Python's own from the scripts beside it.
 """
@@ -40,6 +41,7 @@ from sparx_nas.trial.reliability import reliability
 SCORE = ("128, 1 augmented", 1)
 """How a search scores by default: the loss on an augmented copy of the validation images."""
 AS_SEARCHED = {"score": "val_loss", "statistics_images": 128, "val_copies": 1}
+
 NAMES = {"batch": "batch_size", "pixels": "image_size"}
 RECIPE = ("warmup", "smoothing", "augment")
 """What a search has no option for."""
@@ -51,7 +53,7 @@ def make(args) -> None:
     todo = []
     for setting in map(read, args.settings):
         designs = spread(sparx_nas.load_space(setting.space), args.wirings)
-        for seed in range(args.seeds):
+        for seed in range(args.first, args.first + args.seeds):
             for name, design in designs.items():
                 if (setting.name, name, seed) not in done:
                     todo.append((setting, name, design.to_dict(), seed))
@@ -100,7 +102,8 @@ def report(args) -> None:
         designs = spread(space, len({row["wiring"] for row in rows}))
         costs = {n: space.cost(d) for n, d in designs.items()}
         cost = {n: (float(np.log(c.params)), float(np.log(c.macs))) for n, c in costs.items()}
-        target = means(long, lambda row: row["epochs"][-1]["512"][0]) if long else None
+        same_space = long is not None and long[0]["setting"]["space"] == space.name
+        target = means(long, long_score) if same_space else None
         seconds = float(np.mean([sum(e["seconds"] for e in row["epochs"]) for row in rows]))
         for way, epoch, score in ways(rows):
             told = measured({key(r)[1:]: score(r) for r in rows}, target, cost)
@@ -109,6 +112,8 @@ def report(args) -> None:
             spent = seconds * (epoch + 1) / len(rows[0]["epochs"])
             told |= {"setting": name, "score": way, "epoch": epoch + 1, "cpu_seconds": spent}
             told["bits_per_cpu_second"] = bits(told["icc"]) / spent
+            if target:
+                told["long"] = noise_of(long) | {"setting": args.long}
             found.append(told)
     for told in sorted(found, key=lambda t: -t["icc"])[: args.most]:
         print(line(told), file=sys.stderr)
@@ -122,9 +127,7 @@ def ship(args) -> None:
         by.setdefault(Setting(**row["setting"]), []).append(row)
     found = []
     for setting, rows in by.items():
-        groups = {}
-        for row in rows:
-            groups.setdefault(row["wiring"], []).append(row["epochs"][-1][SCORE[0]][SCORE[1]])
+        groups = grouped(rows, lambda row: row["epochs"][-1][SCORE[0]][SCORE[1]])
         told = reliability(list(groups.values()))
         if told is None or setting != Setting(space=setting.space):
             continue
@@ -137,10 +140,28 @@ def ship(args) -> None:
 
 def means(rows, score) -> dict[str, float]:
     """Return the mean score of every wiring."""
+    return {name: float(np.mean(group)) for name, group in grouped(rows, score).items()}
+
+
+def grouped(rows, score) -> dict[str, list[float]]:
+    """Return the scores of every wiring's trainings."""
     groups: dict[str, list[float]] = {}
     for row in rows:
         groups.setdefault(row["wiring"], []).append(score(row))
-    return {name: float(np.mean(group)) for name, group in groups.items()}
+    return groups
+
+
+def long_score(row) -> float:
+    """Return what a long training comes to: its validation loss in the end, negated."""
+    return -row["epochs"][-1]["128, 4 augmented"][1]
+
+
+def noise_of(rows) -> dict[str, float]:
+    """Say how reliable the means of long trainings are themselves."""
+    groups = grouped(rows, long_score)
+    seeds = round(len(rows) / len(groups))
+    share, low, high = reliability(list(groups.values())).of_mean(seeds)
+    return {"reliability": share, "interval": [low, high], "seeds": seeds}
 
 
 def ways(rows):
@@ -187,6 +208,7 @@ def main() -> None:
         command.add_argument("--rows", type=Path, required=True)
         if run is make:
             command.add_argument("--seeds", type=int, default=6)
+            command.add_argument("--first", type=int, default=0, help="the first seed")
             command.add_argument("--wirings", type=int, default=12)
             command.add_argument("--processes", type=int, default=2)
             command.add_argument("settings", nargs="*", default=[""])
