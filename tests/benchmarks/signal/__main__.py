@@ -8,20 +8,16 @@ A setting is what differs from the default: "space=swin_t lr=0.001", or "" for t
 `make` appends a line a training to FILE and goes on where it was stopped. `report` prints a table
 to stderr and JSON to stdout: for every setting, way of scoring and epoch the standard deviations
 within and between wirings, the intraclass correlation of one training with a bootstrap interval,
-Kendall's tau with the means of the `--long` trainings, the correlation with them at equal parameters
-and MACs, CPU seconds, and bits told per CPU second. Long trainings take seeds of their own
-(`make --first 100`), or what a seed does would be taken for the wiring's.
+Kendall's tau with the means of the `--long` trainings, the correlation with them at equal
+parameters and MACs, CPU seconds, and bits told per CPU second. Long trainings take seeds of their
+own (`make --first 100`), or what a seed does would be taken for the wiring's.
 
 It is a folder because a file called signal.py would hide Python's own from the scripts beside it.
 """
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,11 +26,11 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 import timing
 from measures import bits, measured
+from rows import append_rows, grouped, read_rows
 from setting import Setting, read
 from trainings import train
 
 import sparx_nas
-from sparx_nas.command.stopping import end_with_parent
 from sparx_nas.space.spread import spread
 from sparx_nas.trial.reliability import reliability
 
@@ -49,7 +45,7 @@ RECIPE = ("warmup", "smoothing", "augment")
 
 def make(args) -> None:
     """Train what is missing, a seed of all wirings after the other."""
-    done = {key(row) for row in rows_of(args.rows)}
+    done = {key(row) for row in read_rows(args.rows)}
     todo = []
     for setting in map(read, args.settings):
         designs = spread(sparx_nas.load_space(setting.space), args.wirings)
@@ -57,33 +53,12 @@ def make(args) -> None:
             for name, design in designs.items():
                 if (setting.name, name, seed) not in done:
                     todo.append((setting, name, design.to_dict(), seed))
-    print(f"{len(todo)} trainings", file=sys.stderr, flush=True)
-    os.nice(5)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    start, context = time.monotonic(), multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(
-            args.processes, context, initializer=end_with_parent, initargs=(os.getpid(),)
-        ) as pool,
-        args.rows.open("a") as out,
-    ):
-        futures = [pool.submit(train, *job) for job in todo]
-        for number, future in enumerate(as_completed(futures), 1):
-            out.write(json.dumps(future.result()) + "\n")
-            out.flush()
-            left = (time.monotonic() - start) / number * (len(todo) - number) / 60
-            print(f"{number}/{len(todo)}, {left:.0f} minutes left", file=sys.stderr, flush=True)
+    append_rows(args.rows, todo, train, processes=args.processes)
 
 
-def rows_of(path: Path) -> list[dict]:
-    """Read the trainings that are there; a line cut short by a kill is left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
+def wiring_of(row) -> str:
+    """Name the wiring of a training."""
+    return str(row["wiring"])
 
 
 def key(row) -> tuple[str, str, int]:
@@ -94,7 +69,7 @@ def key(row) -> tuple[str, str, int]:
 def report(args) -> None:
     """Print what every way of scoring tells."""
     found, by = [], {}
-    for row in rows_of(args.rows):
+    for row in read_rows(args.rows):
         by.setdefault(Setting(**row["setting"]).name, []).append(row)
     long = by.get(read(args.long).name) if args.long is not None else None
     for name, rows in by.items():
@@ -123,11 +98,11 @@ def report(args) -> None:
 def ship(args) -> None:
     """Print the table that the package carries: what is known of the spaces' own settings."""
     by: dict[Setting, list[dict]] = {}
-    for row in rows_of(args.rows):
+    for row in read_rows(args.rows):
         by.setdefault(Setting(**row["setting"]), []).append(row)
     found = []
     for setting, rows in by.items():
-        groups = grouped(rows, lambda row: row["epochs"][-1][SCORE[0]][SCORE[1]])
+        groups = grouped(rows, wiring_of, lambda row: row["epochs"][-1][SCORE[0]][SCORE[1]])
         told = reliability(list(groups.values()))
         if told is None or setting != Setting(space=setting.space):
             continue
@@ -140,15 +115,7 @@ def ship(args) -> None:
 
 def means(rows, score) -> dict[str, float]:
     """Return the mean score of every wiring."""
-    return {name: float(np.mean(group)) for name, group in grouped(rows, score).items()}
-
-
-def grouped(rows, score) -> dict[str, list[float]]:
-    """Return the scores of every wiring's trainings."""
-    groups: dict[str, list[float]] = {}
-    for row in rows:
-        groups.setdefault(row["wiring"], []).append(score(row))
-    return groups
+    return {name: float(np.mean(group)) for name, group in grouped(rows, wiring_of, score).items()}
 
 
 def long_score(row) -> float:
@@ -158,7 +125,7 @@ def long_score(row) -> float:
 
 def noise_of(rows) -> dict[str, float]:
     """Say how reliable the means of long trainings are themselves."""
-    groups = grouped(rows, long_score)
+    groups = grouped(rows, wiring_of, long_score)
     seeds = round(len(rows) / len(groups))
     share, low, high = reliability(list(groups.values())).of_mean(seeds)
     return {"reliability": share, "interval": [low, high], "seeds": seeds}
