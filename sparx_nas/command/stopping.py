@@ -52,6 +52,19 @@ class Stop:
 
 
 @contextmanager
+def deaf() -> Iterator[None]:
+    """Let processes that are started in the block, and this one meanwhile, pass over Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def listening() -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a request to stop while the block runs."""
     stop = Stop()

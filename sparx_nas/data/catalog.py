@@ -1,7 +1,7 @@
 """Find and open a data set by name."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -75,16 +75,22 @@ class Divided:
         """16 hex digits over the images as stored, their labels, and who is in which split."""
         return _data_id(self.parts)
 
-    def limited(self, limit: int | None, seed: int) -> "Divided":
-        """Return the same with at most `limit` images of each split, each class in its share.
+    def limited(
+        self, limit: int | None, seed: int, splits: Collection[str] = ("train", "val", "test")
+    ) -> "Divided":
+        """Return the same with at most `limit` images of some splits, each class in its share.
 
         Raises: DataError if a class would have no image to train on.
         """
         if limit is None:
             return self
         _check_limit(self.parts["train"], limit, seed)
-        parts = {split: _limited(part, limit, seed) for split, part in self.parts.items()}
-        return Divided(self.source, parts, f"{self.rule}; at most {limit} images of each split")
+        parts = {
+            split: _limited(part, limit, seed) if split in splits else part
+            for split, part in self.parts.items()
+        }
+        said = " and ".join(split for split in self.parts if split in splits)
+        return Divided(self.source, parts, f"{self.rule}; at most {limit} images of {said}")
 
 
 def find_data(name: str, data_dir: Path | None) -> Found:
@@ -111,13 +117,16 @@ def open_data(
     `name` is one of `DATA_NAMES` or the path of an image folder. A data set with a test split of
     its own keeps it; val is `val_fraction` of the train images (of all, for digits) unless it has
     one of its own, which an image folder has only beside a test/. `limit` keeps at most so many
-    images of each split. The test split is loaded for the final scoring only, with `with_test`.
+    images of train and val. The test split stays whole and is loaded for the final scoring only,
+    with `with_test`.
 
     Raises: OptionError for impossible numbers; DataError if the data are missing or damaged.
     """
     _check(image_size, seed, val_fraction, limit)
     divided = divide(name, data_dir=data_dir, seed=seed, val_fraction=val_fraction)
-    return _loaded(divided.limited(limit, seed), image_size=image_size, with_test=with_test)
+    return _loaded(
+        divided.limited(limit, seed, ("train", "val")), image_size=image_size, with_test=with_test
+    )
 
 
 def divide(name: str, *, data_dir: Path | None, seed: int, val_fraction: float) -> Divided:

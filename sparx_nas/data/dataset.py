@@ -110,12 +110,13 @@ class DataSet:
     def drawn(
         self, split: str, count: int, batch_size: int, *, device: torch.device | str
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches as `batches` does of `count` images as stored, the same draw every time.
+        """Yield batches of `count` images as stored, all about as large, the same every time.
 
         Raises: DataError if the split is not loaded.
         """
         order = np.random.default_rng(0).permutation(len(self._store(split).labels))[:count]
-        yield from self._read(split, _groups(order, batch_size, True), None, device)
+        groups = np.array_split(order, max(1, -(-len(order) // batch_size)))
+        yield from self._read(split, groups, None, device)
 
     def copies(
         self, split: str, count: int, batch_size: int, *, device: torch.device | str

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from sparx_nas.architecture.graph import ConnectivityGraph, measures
-from sparx_nas.ground.quantities import Z95
+from sparx_nas.ground.quantities import Z95, counted
 
 Vector = NDArray[np.float64]
 Fit = tuple[float, float, float]
@@ -233,7 +233,7 @@ def association_sentences(
     `trials` is how many were looked at; changes are in points of top-1, between percentiles.
     """
     if not found:
-        few = f"{_count(trials, 'trial')} {'is' if trials == 1 else 'are'} too few"
+        few = f"{counted(trials, 'trial')} {'is' if trials == 1 else 'are'} too few"
         alike = "" if trials < LEAST_WIRINGS else ", or their wirings too alike,"
         return [
             f"{few}{alike} to tell which features of a wiring go with top-1 at equal cost; it "
@@ -248,16 +248,16 @@ def association_sentences(
             f"differences of up to {100 * reach:.1f} points are not ruled out there."
         )
     out.append(
-        f"These are associations among the {_count(trials, 'trial')} that this search chose to "
+        f"These are associations among the {counted(trials, 'trial')} that this search chose to "
         "make, one short training each, and not causes: features of a wiring come together, so "
         "one may show for another. The intervals are corrected (Bonferroni) for looking at "
-        f"{_count(len(found), 'feature')}, and what hardly varies apart from cost is left out."
+        f"{counted(len(found), 'feature')}, and what hardly varies apart from cost is left out."
     )
     if validation_images:
         spread = 50 * Z95 / math.sqrt(validation_images)
         out.append(
-            f"The top-1 of a single trial is uncertain by up to ±{spread:.1f} points, being "
-            f"measured on {_count(validation_images, 'validation image')}."
+            f"By its {counted(validation_images, 'validation image')} alone the top-1 of a trial "
+            f"is uncertain by up to ±{spread:.1f} points; seeds come on top."
         )
     return out
 
@@ -279,8 +279,3 @@ def _clear_sentence(one: Association) -> str:
 def _listed(names: Sequence[str]) -> str:
     """Return `a, b and c`."""
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-
-
-def _count(number: int, noun: str) -> str:
-    """Return `1 trial` or `2 trials`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")

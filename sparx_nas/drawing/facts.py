@@ -6,9 +6,9 @@ Reads three optional places of a run: `env["data"]["splits"]` (images by split),
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from statistics import fmean
 
-from sparx_nas.ground.quantities import percent, wilson
+from sparx_nas.ground.quantities import counted, percent
 from sparx_nas.trial.measures import MEASURES, amount
 from sparx_nas.trial.pareto import alike, best_trial, top_trial
 from sparx_nas.trial.values import Fidelity, Run, TrialRecord
@@ -35,15 +35,9 @@ def _outcome(trial: TrialRecord) -> str:
     return "trained" if trial.state == "complete" else trial.state
 
 
-def data(run: Run) -> Mapping[str, Any]:
-    """Return what the run recorded about its data, or nothing."""
-    found = run.env.get("data")
-    return found if isinstance(found, Mapping) else {}
-
-
 def images(run: Run, split: str) -> int | None:
     """Return the number of images of a split, if the run recorded it."""
-    splits = data(run).get("splits")
+    splits = run.data.get("splits")
     size = splits.get(split) if isinstance(splits, Mapping) else None
     return size if isinstance(size, int) else None
 
@@ -72,7 +66,7 @@ def fidelity_words(fidelity: Fidelity | None, *, brief: bool = False) -> str:
     """
     if fidelity is None:
         return ""
-    epochs = f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"
+    epochs = counted(fidelity.epochs, "epoch")
     width = f"{fidelity.width:g} of full width"
     if brief:
         return f"{epochs} at {fidelity.image_size} px, {width}"
@@ -108,14 +102,16 @@ def _accuracies(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
         split, scores = "test", (trial.test_top1s, reference.test_top1s)
     found = run.noise.difference(*scores, "test" if split == "test" else "val")
     if found is None:
-        return "no word on which is more accurate (no design was trained twice)"
+        return f"no word on which is more accurate ({run.untold})"
     low, high = (100 * bound for bound in found)
     if low <= 0 <= high:
         return f"{split} accuracies that cannot be told apart by these trainings"
     way = "more" if low > 0 else "less"
     ends = sorted((abs(low), abs(high)))
-    middle, bounds = sum(ends) / 2, f"({ends[0]:.1f} to {ends[1]:.1f})"
-    return f"{middle:.1f} points {way} accurate on the {split} split {bounds}"
+    middle = 100 * abs(fmean(scores[0]) - fmean(scores[1]))
+    bounds = f"({ends[0]:.1f} to {ends[1]:.1f})"
+    chosen = ", which the search went by" if split == "validation" else ""
+    return f"{middle:.1f} points {way} accurate on the {split} split {bounds}{chosen}"
 
 
 def score_words(run: Run, trial: TrialRecord) -> str:
@@ -136,28 +132,16 @@ def choice_words(run: Run) -> str:
     )
 
 
-def chance(run: Run) -> float | None:
-    """Return the validation accuracy of always naming one class, the best one, if it is known."""
-    found = data(run)
-    share, classes = found.get("commonest_class"), found.get("num_classes")
-    if isinstance(share, float):
-        return share
-    return 1 / classes if isinstance(classes, int) and classes > 0 else None
-
-
 def at_chance(run: Run) -> str:
     """Say that the trials learned nothing, where that is so, and what to change; else nothing."""
-    level, n = chance(run), images(run, "val")
-    scored = [t.top1 for t in run.trials if t.top1 is not None]
-    if level is None or not n or not scored:
+    if not run.at_chance:
         return ""
-    mean = sum(scored) / len(scored)
-    if wilson(round(mean * n), n)[0] > level:
-        return ""
+    mean = fmean(t.top1 for t in run.trials if t.top1 is not None)
     return (
         f"The trials learned nothing that can be seen: {percent(mean)} validation top-1 on "
-        f"average, where always naming one class gives {percent(level)}. Nothing below ranks "
-        "designs. Train longer (--epochs), on larger images (--image-size) or more of them."
+        f"average, where always naming one class gives {percent(run.chance or 0.0)}. Nothing "
+        "below ranks designs. Train longer (--epochs), on larger images (--image-size) or more "
+        "of them."
     )
 
 
@@ -165,10 +149,7 @@ def reliability_words(run: Run) -> str:
     """Say how much of a score is its design's, in a sentence or two."""
     found = run.noise.score
     if found is None:
-        return (
-            "How reliable a score is was not measured: no design was trained with two seeds "
-            "(--seeds)."
-        )
+        return f"How reliable a score is was not measured: {run.untold}."
     share, low, high = found.of_mean(run.seeds)
     mean = f", the mean of {run.seeds} trainings," if run.seeds > 1 else ""
     spreads = [_spread(run.score, spread) for spread in (found.within, found.between)]

@@ -62,7 +62,7 @@ def _header(run: Run) -> Markup:
         for split in ("train", "val", "test")
         if (size := facts.images(run, split)) is not None
     ]
-    name = facts.data(run).get("name") or (fidelity.data if fidelity else "")
+    name = run.data.get("name") or (fidelity.data if fidelity else "")
     status = run.status
     rows = {
         "Space": run.space,
@@ -163,7 +163,7 @@ def _trials(run: Run) -> Markup:
 def _reproduce(run: Run) -> Markup:
     """Give the commands that continue, repeat and use the run."""
     folder = run.path.rstrip("/")
-    classes = facts.data(run).get("num_classes")
+    classes = run.data.get("num_classes")
     head = f", num_classes={classes}" if isinstance(classes, int) else ""
     file = f"{folder}/best/arch.json"
     python = (
@@ -214,8 +214,8 @@ def _caveats(run: Run) -> Markup:
         said.insert(
             0,
             f"Accuracies are those of a short proxy training ({facts.fidelity_words(fidelity)}, "
-            f"stem stride {fidelity.stem_stride}). They rank designs; they do not foretell the "
-            "accuracy after a full training.",
+            f"stem stride {fidelity.stem_stride}). They are for comparing designs and do not "
+            "foretell the accuracy after a full training.",
         )
     n = facts.images(run, "val")
     if n:

@@ -1,7 +1,7 @@
 """The table of all trials of a run."""
 
 from sparx_nas.architecture.graph import measures
-from sparx_nas.drawing.cards import SHOWN, badges, card_id, drawn
+from sparx_nas.drawing.cards import badges, card_id, drawn
 from sparx_nas.drawing.markup import Markup, masked, tag, text
 from sparx_nas.ground.quantities import duration, percent
 from sparx_nas.trial.measures import MEASURES, amount
@@ -13,9 +13,8 @@ NOTE_LENGTH = 300
 
 def trial_table(run: Run) -> Markup:
     """Write every trial as a row, in the order of their numbers, guests last."""
-    others = [o.name for o in run.objectives if o.name not in SHOWN]
-    heads = ["Trial", "State", "Role", "Val top-1", "MACs", "Params"]
-    heads += [MEASURES[name].title for name in others]
+    measured = _measures(run)
+    heads = ["Trial", "State", "Role", *(MEASURES[name].title for name in measured)]
     heads += ["MACs as trained", "Density", "In-degree", "Span", "Ganglia", "Time"]
     numeric = len(heads)
     heads += ["Wiring", "Architecture", "Note"]
@@ -28,7 +27,9 @@ def trial_table(run: Run) -> Markup:
     chosen = best_trial(run)
     best = chosen.number if chosen else None
     rows = (
-        _row(t, others, t.number in pictures, badges(t, on_front=on, is_best=t.number == best), on)
+        _row(
+            t, measured, t.number in pictures, badges(t, on_front=on, is_best=t.number == best), on
+        )
         for t, on in ((t, t.number in front) for t in sorted(run.trials, key=_order))
     )
     return tag(
@@ -41,21 +42,29 @@ def trial_table(run: Run) -> Markup:
     )
 
 
+def _measures(run: Run) -> list[str]:
+    """Return the measures that have a column: accuracy, the score if it is another, costs."""
+    shown = ["top1", "macs", "params"]
+    more = [o.name for o in run.objectives if o.name not in shown]
+    return sorted((*shown, *more), key=list(MEASURES).index)
+
+
 def _order(trial: TrialRecord) -> tuple[bool, int]:
     """Sort guests, whose numbers go down from -1, behind the others."""
     return trial.guest, abs(trial.number)
 
 
 def _row(
-    trial: TrialRecord, others: list[str], linked: bool, role: Markup, on_front: bool
+    trial: TrialRecord, measured: list[str], linked: bool, role: Markup, on_front: bool
 ) -> Markup:
     """Write one trial."""
     m = measures(trial.architecture.graph)
     values = {**trial.cost, **trial.objectives}
+    if trial.top1 is not None:
+        values["top1"] = trial.top1
     number = text(trial.name if trial.guest else trial.number)
     name = tag("a", number, href=f"#{card_id(trial)}") if linked else number
-    numbers = [percent(trial.top1) if trial.top1 is not None else ""]
-    numbers += [amount(n, values[n]) if n in values else "" for n in (*SHOWN[1:], *others)]
+    numbers = [amount(n, values[n]) if n in values else "" for n in measured]
     proxy = trial.proxy_cost.get("macs")
     numbers += [
         amount("macs", proxy) if proxy is not None else "",

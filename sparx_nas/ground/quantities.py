@@ -32,6 +32,11 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 epoch`, `2 epochs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """Return the two largest units that matter: 4512 is `1 h 15 m`."""
     if seconds < 9.95:
@@ -50,15 +55,15 @@ def duration(seconds: float) -> str:
     return f"{days} d {rest} h"
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a proportion of `successes` in `n` independent draws.
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Return the Wilson interval of a proportion of `successes` in `n` independent draws, 95 %.
 
     Source: Wilson, JASA 22 (1927). Unlike the normal interval it stays in [0, 1] and holds near
     its ends. Without draws it is the whole of [0, 1].
     """
     if n < 1:
         return 0.0, 1.0
-    share, spread = successes / n, Z95 * Z95 / n
+    share, spread = successes / n, z * z / n
     centre = (share + spread / 2) / (1 + spread)
-    half = Z95 * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
 from sparx_nas.ground.errors import RunError
-from sparx_nas.ground.quantities import percent, si
+from sparx_nas.ground.quantities import counted, percent, si
 from sparx_nas.ground.record import json_text, read_json, write_bytes, write_json
 from sparx_nas.run_store.best_network import best_network
 from sparx_nas.run_store.derived import replace_text
@@ -137,12 +137,12 @@ def _training(trial: TrialRecord) -> str:
     """Say how the trial was trained, and what that is worth."""
     fidelity = trial.fidelity
     assert fidelity is not None, "a complete trial has a fidelity"
-    epochs = f"{fidelity.epochs} epoch{'s' if fidelity.epochs != 1 else ''}"
+    epochs = counted(fidelity.epochs, "epoch")
     return (
         f"Trained on {fidelity.data} for {epochs} of {fidelity.image_size} px images in batches of "
         f"{fidelity.batch_size}, at {fidelity.width:g} of full width, stem stride "
-        f"{fidelity.stem_stride}, seed {fidelity.seed}. Such a short training ranks designs; it "
-        "does not foretell the accuracy of a full one."
+        f"{fidelity.stem_stride}, seed {fidelity.seed}. Such a short training is for "
+        "comparing designs; it does not foretell the accuracy of a full one."
     )
 
 

@@ -110,6 +110,7 @@ def _front(run: Run) -> dict[str, Any]:
         "objectives": [{"name": o.name, "direction": o.direction} for o in run.objectives],
         "fidelity": run.fidelity.to_dict() if run.fidelity else None,
         "noise": _noise(run),
+        "at_chance": run.at_chance,
         "members": [_member(trial, run.noise) for trial in run.front],
     }
 

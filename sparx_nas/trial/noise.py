@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from sparx_nas.ground.quantities import Z95, wilson
 from sparx_nas.trial.reliability import Reliability
@@ -31,7 +31,7 @@ class Noise:
         It holds the noise of seeds, where it is known, and that of a split's images (Wilson), as
         independent of each other. None if the size of the split is unknown, or nothing was scored.
         """
-        n = self._size(split)
+        n = self.size(split)
         if not n or not top1s:
             return None
         mean = fmean(top1s)
@@ -57,18 +57,24 @@ class Noise:
         """Return the 95 % interval of a's mean top-1 minus b's; None where the noise is unknown.
 
         It holds for other images, too: the noise of a's and of b's is added, though both were
-        scored on the same ones, which can only make it narrower than it is here.
+        scored on the same ones, which can only make it narrower than it is here. Images by the
+        square-and-add of Wilson intervals: Newcombe, Statistics in Medicine 17 (1998), method 10.
         """
-        n = self._size(split)
+        n = self.size(split)
         if not n or not a or not b or self.top1 is None:
             return None
-        means = fmean(a), fmean(b)
-        images = Z95 * math.sqrt(sum(m * (1 - m) for m in means) / n)
-        half = math.hypot(images, _half(self.top1, 1 / len(a) + 1 / len(b)))
-        return means[0] - means[1] - half, means[0] - means[1] + half
+        mine, others = fmean(a), fmean(b)
+        (low, high), (least, most) = (wilson(round(m * n), n) for m in (mine, others))
+        seeds = _half(self.top1, 1 / len(a) + 1 / len(b))
+        return (
+            mine - others - math.hypot(mine - low, most - others, seeds),
+            mine - others + math.hypot(high - mine, others - least, seeds),
+        )
 
     def alike(self, a: Sequence[float], b: Sequence[float]) -> bool:
         """Tell whether seeds alone may have put two designs' scores apart, on the same images.
+
+        Other images are another matter, and `difference` holds them, too.
 
         False where what seeds do is unknown.
         """
@@ -76,10 +82,22 @@ class Noise:
             return False
         return abs(fmean(a) - fmean(b)) <= _half(self.score, 1 / len(a) + 1 / len(b))
 
-    def _size(self, split: str) -> int:
+    def size(self, split: str) -> int:
         """Return the number of images of a split, 0 if it is unknown."""
         size = self.images.get(split)
         return size if isinstance(size, int) else 0
+
+
+def above_chance(top1s: Sequence[float], level: float, images: int) -> bool:
+    """Tell whether accuracies on so many images are above that of always naming one class.
+
+    Their mean is, or the best of them, after a correction for how many there are (Bonferroni).
+    """
+    corrected = -float(ndtri(0.025 / len(top1s)))
+    mean, best = fmean(top1s), max(top1s)
+    return level < max(
+        wilson(round(mean * images), images)[0], wilson(round(best * images), images, corrected)[0]
+    )
 
 
 def _half(scores: Reliability, share: float) -> float:

@@ -46,27 +46,20 @@ class Reliability:
 def reliability(scores: Sequence[Sequence[float]]) -> Reliability | None:
     """Return the reliability of scores, one sequence of trainings for each design.
 
-    None where nothing can be told: fewer than three designs, none with two trainings, or a score
-    that is no number.
+    Designs with a score that is no number are left out. None where nothing can be told, of which
+    `untold` gives the reason.
     """
-    groups = [group for group in scores if group]
+    if untold(scores):
+        return None
+    groups = _usable(scores)
     trainings = sum(map(len, groups))
-    if len(groups) < 3 or trainings == len(groups):
-        return None
-    if not all(math.isfinite(score) for group in groups for score in group):
-        return None
     inside = sum(variance(group) * (len(group) - 1) for group in groups if len(group) > 1)
     inside /= trainings - len(groups)
     size = harmonic_mean(map(len, groups))
     outside = size * variance(map(fmean, groups))
-    if inside == 0.0:
-        share = 1.0 if outside > 0.0 else 0.0
-        ends = (share, share, share)
-    else:
-        freedom = (len(groups) - 1, trainings - len(groups))
-        ratio = outside / inside
-        quantiles = (float(fdtri(*freedom, p)) for p in (0.975, 0.025))
-        ends = tuple(_share(r, size) for r in (ratio, *(ratio / q for q in quantiles)))  # type: ignore[assignment]
+    freedom, ratio = (len(groups) - 1, trainings - len(groups)), outside / inside
+    quantiles = (float(fdtri(*freedom, p)) for p in (0.975, 0.025))
+    ends = [_share(r, size) for r in (ratio, *(ratio / q for q in quantiles))]
     return Reliability(
         within=math.sqrt(inside),
         between=math.sqrt(max(0.0, (outside - inside) / size)),
@@ -76,6 +69,24 @@ def reliability(scores: Sequence[Sequence[float]]) -> Reliability | None:
         designs=len(groups),
         trainings=trainings,
     )
+
+
+def untold(scores: Sequence[Sequence[float]]) -> str:
+    """Say why the reliability of scores cannot be told, as a clause; "" where it can."""
+    groups = _usable(scores)
+    repeated = [group for group in groups if len(group) > 1]
+    if not repeated:
+        return "no design was trained with two seeds (--seeds)"
+    if len(groups) < 3:
+        return f"it takes three designs, and {len(groups)} were trained"
+    if not any(variance(group) for group in repeated):
+        return "all seeds of a design scored the same"
+    return ""
+
+
+def _usable(scores: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+    """Return the designs that were scored, all of it in numbers."""
+    return [group for group in scores if group and all(map(math.isfinite, group))]
 
 
 def _share(ratio: float, size: float) -> float:

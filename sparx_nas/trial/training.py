@@ -72,7 +72,8 @@ class Training:
             self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         per_epoch = data.batch_count("train", fidelity.batch_size, train=True)
-        steps = fidelity.epochs * per_epoch
+        # timm warns of a cosine of one step.
+        steps = max(2, fidelity.epochs * per_epoch)
         warmup = round(recipe.warmup * steps)
         self.schedule = CosineLRScheduler(
             self.optimizer,

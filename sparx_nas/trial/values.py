@@ -203,14 +203,43 @@ class Run:
         """The measure that says how good a design is: `top1` or `val_loss`."""
         return score_of(o.name for o in self.objectives)
 
+    @property
+    def untold(self) -> str:
+        """Why the reliability of its scores cannot be told, as a clause; "" where it can."""
+        from sparx_nas.trial.reliability import untold
+
+        return untold([t.scores(self.score) for t in self.trials if t.state == "complete"])
+
+    @property
+    def chance(self) -> float | None:
+        """Validation accuracy of always naming one class, the best one, if it is known."""
+        share, classes = (self.data.get(key) for key in ("commonest_class", "num_classes"))
+        if isinstance(share, float):
+            return share
+        return 1 / classes if isinstance(classes, int) and classes > 0 else None
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether trials were scored and none of them is above chance; see `above_chance`."""
+        from sparx_nas.trial.noise import above_chance
+
+        level, images = self.chance, self.noise.size("val")
+        scored = [t.top1 for t in self.trials if t.top1 is not None]
+        return bool(level and images and scored) and not above_chance(scored, level or 0.0, images)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the run recorded about its data, or nothing."""
+        found = self.env.get("data")
+        return found if isinstance(found, Mapping) else {}
+
     @cached_property
     def noise(self) -> "Noise":
         """How far the scores of this run can be off; computed once."""
         from sparx_nas.trial.noise import Noise
         from sparx_nas.trial.reliability import reliability
 
-        data = self.env.get("data")
-        splits = data.get("splits") if isinstance(data, Mapping) else None
+        splits = self.data.get("splits")
         done = [t for t in self.trials if t.state == "complete"]
         return Noise(
             top1=reliability([t.top1s for t in done]),

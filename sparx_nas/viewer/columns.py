@@ -96,7 +96,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         "trials": len(run.trials),
         "wirings": len({t.architecture.graph.id for t in run.trials}),
         "front": len(run.front),
-        "data": facts.data(run).get("name") or (fidelity.data if fidelity else ""),
+        "data": run.data.get("name") or (fidelity.data if fidelity else ""),
         "validation_images": facts.images(run, "val"),
         "fidelity": facts.fidelity_words(fidelity),
         "reliability": facts.at_chance(run) or (facts.reliability_words(run) if done else ""),

@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_splits_and_another_seed_others(digits: Dat
 def test_the_identity_does_not_know_the_image_size_but_the_limit(digits: DataSet) -> None:
     assert open_digits(image_size=8).data_id == digits.data_id
     small = open_digits(limit=50)
-    assert small.splits == {"train": 50, "val": 50, "test": 50}
+    assert small.splits == {"train": 50, "val": 50, "test": 359}
     assert set(Counter(small.stores["train"].labels.tolist()).values()) == {5}
     assert small.data_id != digits.data_id
 

@@ -61,6 +61,7 @@ def test_a_difference_beyond_it_is_claimed_with_its_interval(tests):
     words = facts.comparison(run, run.trials[1], run.trials[0])
     split = "test" if tests else "validation"
     assert f"8.0 points more accurate on the {split} split (" in words
+    assert ("which the search went by" in words) == (not tests)
     back = facts.comparison(run, run.trials[0], run.trials[1])
     assert "8.0 points less accurate" in back
 
@@ -69,7 +70,7 @@ def test_without_two_trainings_of_anything_nothing_is_claimed():
     run = runs.run([runs.trial(0, runs.PUBLISHED, baseline="sparx"), runs.trial(1, CHEAP)])
     assert "no word on which is more accurate" in facts.comparison(run, *run.trials)
     assert "was not measured" in facts.reliability_words(run)
-    assert facts.chance(run) == 0.1
+    assert run.chance == 0.1
 
 
 def test_the_cheaper_one_is_proposed_and_why_is_said():

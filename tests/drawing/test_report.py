@@ -7,6 +7,7 @@ import pytest
 from sparx_nas import patterns
 from sparx_nas.drawing import facts
 from sparx_nas.drawing.report import report_html
+from sparx_nas.trial.measures import amount
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Objective
 from support import runs
@@ -77,6 +78,25 @@ def test_every_kind_of_run_gives_a_well_formed_page_with_every_trial(name):
     targets = {element.get("href") for element in root.iter() if element.get("href")}
     assert {target[1:] for target in targets} <= set(ids)
     assert not re.search(r"\b(nan|None|inf)\b", words(root))
+
+
+LOSS = (Objective(name="val_loss", direction="min"), Objective(name="macs", direction="min"))
+
+
+@pytest.mark.parametrize("objectives", [runs.OBJECTIVES, LOSS], ids=["accuracy", "loss"])
+def test_every_number_of_the_table_stands_under_its_head(objectives):
+    trial = runs.trial(0, runs.PUBLISHED, baseline="sparx")
+    values = {"top1": trial.top1, "val_loss": 0.1234, "macs": trial.cost["macs"]}
+    told = replace(trial, objectives={o.name: values[o.name] for o in objectives})
+    page = parsed(runs.run([told], objectives))
+    table = next(t for t in page.iter("table") if t.find(".//tr[@id='trial-0']") is not None)
+    heads = ["".join(cell.itertext()) for cell in table.find("thead/tr")]
+    cells = ["".join(cell.itertext()) for cell in table.find("tbody/tr")]
+    row = dict(zip(heads, cells, strict=True))
+    assert row["MACs"] == amount("macs", trial.cost["macs"])
+    assert row["Parameters"] == amount("params", trial.cost["params"])
+    assert row["Validation top-1"] == amount("top1", trial.top1)
+    assert row.get("Validation loss") == ("0.123" if objectives is LOSS else None)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -9,7 +9,7 @@ import pytest
 from sparx_nas.ground.quantities import wilson
 from sparx_nas.trial.noise import Noise
 from sparx_nas.trial.pareto import alike, best_trial, top_trial
-from sparx_nas.trial.reliability import reliability, stepped_up
+from sparx_nas.trial.reliability import reliability, stepped_up, untold
 from support import runs
 
 SIZES = {"balanced": [3] * 12, "baselines more often": [6, 6, 6, *[2] * 9]}
@@ -45,8 +45,17 @@ def test_without_replicates_or_numbers_nothing_is_told():
     assert reliability([[1.0], [2.0], [3.0]]) is None
     assert reliability([[1.0, 2.0], [2.0, 3.0]]) is None
     assert reliability([[1.0, math.nan], [2.0, 3.0], [4.0, 5.0]]) is None
-    assert reliability([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]).one == 1.0
-    assert reliability([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]).one == 0.0
+    assert reliability([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]) is None
+    assert reliability([[0.9, 0.9], [0.8], [0.7]]) is None
+
+
+def test_the_reason_why_nothing_is_told_is_the_true_one():
+    assert "two seeds" in untold([[1.0], [2.0], [3.0]])
+    assert "three designs, and 2" in untold([[1.0, 2.0], [2.0, 3.0]])
+    assert "scored the same" in untold([[0.9, 0.9], [0.8], [0.7]])
+    broken = [[1.0, math.nan], [2.0, 3.0], [4.0, 5.0], [3.0, 3.5]]
+    assert untold(broken) == ""
+    assert reliability(broken) == reliability(broken[1:])
 
 
 def test_means_of_more_trainings_are_more_reliable():

@@ -8,16 +8,35 @@ from typing import Any
 
 import yaml
 
-from sparx_nas.search.asked.settings import Settings, written
+from sparx_nas.ground.errors import OptionError
+from sparx_nas.ground.record import content_id
+from sparx_nas.search.asked.settings import Settings
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial.measures import score_of
-from sparx_nas.trial.reliability import stepped_up
+from sparx_nas.trial.reliability import Reliability, stepped_up
 
 DECIDES = (
     *("data", "images", "epochs", "batch_size", "image_size", "width", "stem_stride"),
-    *("statistics_images", "val_copies", "lr", "drop_path"),
+    *("statistics_images", "val_copies", "lr", "drop_path", "constraints"),
 )
 """Settings that a reliability belongs to, besides the number of seeds."""
+KEY = "reliability"
+"""Where a settings file holds it."""
+
+
+def measured_with(settings: Settings, space: SearchSpace) -> str:
+    """Return 16 hex digits over all that the reliability of one training's score belongs to."""
+    score = score_of(objective.name for objective in settings.objectives)
+    of = {name: getattr(settings, name) for name in DECIDES}
+    of["constraints"] = dict(settings.constraints)
+    return content_id(of | {"space": space.fingerprint, "score": score})
+
+
+def to_record(found: Reliability, settings: Settings, space: SearchSpace) -> dict[str, Any]:
+    """Return a measured reliability of one training as a settings file and the table hold it."""
+    numbers = {name: round(getattr(found, name), 4) for name in ("one", "low", "high")}
+    counts = {"designs": found.designs, "trainings": found.trainings}
+    return numbers | counts | {"measured_with": measured_with(settings, space)}
 
 
 def known_reliability(
@@ -25,20 +44,20 @@ def known_reliability(
 ) -> tuple[tuple[float, float, float], str] | None:
     """Return estimate, low and high of a score's reliability, and where they were measured.
 
-    From the file that `sparx-nas calibrate` wrote, if its settings hold, else from the table that
-    comes with the package; None if neither has these settings.
+    From the file that `sparx-nas calibrate` wrote, if it measured these settings, else from the
+    table that comes with the package, else None.
+
+    Raises: OptionError if the file's reliability is no such thing.
     """
-    if config is not None and (found := _calibrated(settings, config)) is not None:
-        return found, f"measured by calibrate ({config})"
-    score = score_of(objective.name for objective in settings.objectives)
+    key = measured_with(settings, space)
+    if config is not None:
+        record = _record_of(config)
+        if record is not None and record["measured_with"] == key:
+            return _of_mean(record, settings.seeds), f"measured by calibrate ({config})"
     for row in shipped():
-        same = all(row[name] == getattr(settings, name) for name in DECIDES)
-        if same and (row["space"], row["score"]) == (space.name, score):
-            one, low, high = (
-                stepped_up(row[name], settings.seeds) for name in ("one", "low", "high")
-            )
+        if row["measured_with"] == key:
             said = f"{row['trainings']} trainings of {row['designs']} designs of {space.name}"
-            return (one, low, high), f"measured once, on {said}"
+            return _of_mean(row, settings.seeds), f"measured once, on {said}"
     return None
 
 
@@ -49,14 +68,34 @@ def shipped() -> list[dict[str, Any]]:
     return rows
 
 
-def _calibrated(settings: Settings, config: Path) -> tuple[float, float, float] | None:
-    """Return the reliability that a settings file holds, if nothing that it says was changed."""
+def _of_mean(record: Mapping[str, Any], seeds: int) -> tuple[float, float, float]:
+    """Return estimate, low and high of the mean of so many trainings."""
+    one, low, high = (stepped_up(record[name], seeds) for name in ("one", "low", "high"))
+    return one, low, high
+
+
+def _record_of(config: Path) -> Mapping[str, Any] | None:
+    """Return what a settings file says of its reliability, if it does.
+
+    Raises: OptionError if that is not what calibrate writes.
+    """
     content = yaml.safe_load(config.read_text(encoding="utf-8-sig"))
-    if not isinstance(content, Mapping) or "reliability" not in content:
+    if not isinstance(content, Mapping) or KEY not in content:
         return None
-    now = written(settings)
-    names = [n for n in (*DECIDES, "seeds", "space", "objectives") if n in content]
-    if any(content[name] != now[name] for name in names):
-        return None
-    estimate, low, high = (float(value) for value in content["reliability"])
-    return estimate, low, high
+    record = content[KEY]
+    if not isinstance(record, Mapping) or not _is_sound(record):
+        raise OptionError(
+            f"{config}: {KEY} is not as sparx-nas calibrate writes it",
+            hint=f"leave {KEY} out, or calibrate anew",
+        )
+    return record
+
+
+def _is_sound(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record holds three ascending numbers and the settings they belong to."""
+    values = [record.get(name) for name in ("low", "one", "high")]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    ascending = len(numbers) == len(values) and -1 <= min(numbers) <= max(numbers) <= 1
+    # An estimate below 0 has the bounds 0 or above.
+    ordered = ascending and numbers[1] <= numbers[2] and numbers[0] <= numbers[2]
+    return ordered and isinstance(record.get("measured_with"), str)

@@ -31,6 +31,8 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 Format = Literal["auto", "rich", "plain", "json"]
 KeepWeights = Literal["front", "all", "none"]
 
+LEAST_STATISTICS = 16
+"""Images that say something of a mean and a variance."""
 DEFAULT_OBJECTIVES = ("val_loss", "macs")
 _from_space = partial(option, None, said="from the space")
 """An option whose default is in the `proxy` section of the space file."""
@@ -109,7 +111,7 @@ class Options:
     )
     statistics_images: int = option(
         128,
-        whole(0, 10**9),
+        values.zero_or(LEAST_STATISTICS),
         "N",
         "training images that BatchNorm statistics are taken of before a score; 0: running ones",
     )

@@ -2,6 +2,7 @@
 
 import re
 
+from sparx_nas.command.checks import Check
 from sparx_nas.ground.errors import did_you_mean
 from sparx_nas.trial.measures import MEASURES, SCORES
 from sparx_nas.trial.values import Objective
@@ -88,3 +89,14 @@ def _rule(rule: str) -> tuple[str, int]:
     if limit < 1:
         raise ValueError(f"{rule!r} lets nothing through.")
     return key, limit
+
+
+def zero_or(low: int) -> Check:
+    """Return a check for 0, or a whole number from `low`."""
+
+    def check(text: str) -> int:
+        if not text.isdecimal() or 0 < int(text) < low:
+            raise ValueError(f"is {text!r}; it is 0, or a whole number from {low}.")
+        return int(text)
+
+    return check

@@ -5,16 +5,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import exit_code
 from sparx_nas.ground.errors import OptionError
+from sparx_nas.ground.quantities import counted
 from sparx_nas.ground.record import write_text
-from sparx_nas.search.calibrating.options import SHARED, Own, command_line, read
+from sparx_nas.search.calibrating.options import Own, command_line, read
 from sparx_nas.trial.measures import score_of
 
 if TYPE_CHECKING:
+    from sparx_nas.architecture import Architecture
     from sparx_nas.search.asked.places import Slots
     from sparx_nas.search.asked.settings import Settings
     from sparx_nas.search.calibrating.levels import Level
@@ -25,10 +27,8 @@ FIRST_SHARE = 1 / 12
 """Share of the time that the first fidelity may take."""
 LEAST_IMAGES = 10
 """Training images of a class at least."""
-WRITTEN = tuple(name for names in SHARED.values() for name in names)
-"""What a settings file holds besides the level: all that a calibration shares with a search."""
-NOTHING = 3
-"""Exit code where no fidelity can be proposed."""
+NOTHING, INTERRUPTED = 3, 130
+"""Exit codes where no fidelity can be proposed, and after Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
@@ -42,10 +42,11 @@ def _run(given: Mapping[str, Given]) -> int:
     """Do what the options ask for."""
     own, asked = read(given)
     from sparx_nas.search.asked.settings import resolve
+    from sparx_nas.search.calibrating.writing import check_place
     from sparx_nas.space import load_space
     from sparx_nas.space.spread import spread
 
-    _check_place(own.write)
+    check_place(own.write)
     space = load_space(asked.space)
     settings = replace(resolve(asked, space), seeds=1)
     designs = spread(space, own.designs, seed=settings.seed)
@@ -54,65 +55,73 @@ def _run(given: Mapping[str, Given]) -> int:
     # torch takes seconds to import, and mistakes shall be told at once.
     from sparx_nas.search.calibrating.telling import screen
 
-    levels, why = _levels(own, settings, space, designs)
-    if not levels:
-        sys.stderr.write("Not one fidelity was done.\n")
-        return NOTHING
-    sys.stdout.write(screen(levels, why))
-    return _write(own.write, settings, levels)
+    done = _levels(own, settings, space, designs)
+    if not done.levels:
+        sys.stderr.write(f"Not one fidelity was done. {done.why}\n")
+        return INTERRUPTED if done.interrupted else NOTHING
+    sys.stdout.write(screen(done.levels, done.why, done.facts))
+    code = _write(own.write, settings, space, done.levels)
+    return INTERRUPTED if done.interrupted else code
 
 
-def _check_place(path: Path) -> None:
-    """Make sure that the settings can be written, before anything is trained.
+class Done(NamedTuple):
+    """The levels that were trained, why there are no more, and what the images are."""
 
-    Raises: OptionError if there is no such folder, or a file is there already.
-    """
-    if not path.parent.is_dir():
-        raise OptionError(f"--write {path}: there is no folder {path.parent}")
-    if path.exists():
-        raise OptionError(f"--write {path}: the file exists", hint="--write names another")
+    levels: list["Level"]
+    why: str
+    facts: Mapping[str, Any]
+    interrupted: bool = False
 
 
 def _levels(
-    own: Own, settings: "Settings", space: "SearchSpace", designs: Mapping[str, object]
-) -> tuple[list["Level"], str]:
-    """Train level after level within the time; return them and why it ended."""
+    own: Own, settings: "Settings", space: "SearchSpace", designs: Mapping[str, "Architecture"]
+) -> Done:
+    """Train level after level within the time."""
     from sparx_nas.search.calibrating.levels import Level, next_epochs, predicted
     from sparx_nas.search.calibrating.measuring import answers, at_level, workers
     from sparx_nas.search.calibrating.telling import Line
 
-    start, levels, line = time.monotonic(), list[Level](), Line()
-    places, images = _ready(own, settings, space, len(designs))
-    total = len(designs) * own.repeats
+    end, levels, line = time.monotonic() + 60 * own.minutes, list[Level](), Line()
+    places, images, facts = _ready(own, settings, space, len(designs))
+    total, given = len(designs) * own.repeats, f"{own.minutes:g} minutes (--minutes)"
+    measure = score_of(objective.name for objective in settings.objectives)
     try:
         with workers(places) as pool:
             while epochs := next_epochs(levels, own.most_epochs):
-                left = 60 * own.minutes - (time.monotonic() - start)
+                left = end - time.monotonic()
                 needed = predicted(levels, epochs, len(designs), own.repeats, places.concurrency)
-                if needed > left:
-                    return levels, (
-                        f"Ended there: {epochs} epochs would take about {needed / 60:.1f} minutes, "
-                        f"{max(left, 0.0) / 60:.1f} of {own.minutes:g} are left (--minutes)."
-                    )
-                said = f"{epochs} epoch{'s' if epochs > 1 else ''} of {images:,} images"
+                if levels and needed > left:
+                    return Done(levels, _too_long(epochs, needed, left, own.minutes), facts)
+                said = f"{counted(epochs, 'epoch')} of {images:,} images"
 
                 def tell(done: int, said: str = said) -> None:
                     line.say(f"{said}: {done} of {total} trainings", ends=done == total)
 
                 tell(0)
                 level = at_level(settings, epochs, images)
-                found = answers(pool, level, designs, own.repeats, places, tell)  # type: ignore[arg-type]
-                of = {"measure": score_of(o.name for o in settings.objectives)}
-                levels.append(Level(epochs=epochs, images=images, answers=found, **of))
+                found = answers(pool, level, designs, own.repeats, places, tell, end=end)
+                done = Level(epochs=epochs, images=images, answers=found, measure=measure)
+                levels.append(done)
     except KeyboardInterrupt:
-        return levels, "Interrupted; what was begun is left out."
-    return levels, f"Ended there: --most-epochs is {own.most_epochs}."
+        return Done(levels, "Interrupted; what was begun is left out.", facts, interrupted=True)
+    except TimeoutError:
+        fewer = f"more minutes, or fewer than {len(designs)} --designs or {own.repeats} --repeats"
+        return Done(levels, f"{said} did not end within {given}: {fewer}.", facts)
+    return Done(levels, f"Ended there: --most-epochs is {own.most_epochs}.", facts)
+
+
+def _too_long(epochs: int, needed: float, left: float, minutes: float) -> str:
+    """Say why a level was not begun."""
+    return (
+        f"Ended there: {counted(epochs, 'epoch')} would take about {needed / 60:.1f} minutes, "
+        f"{max(left, 0.0) / 60:.1f} of {minutes:g} are left (--minutes)."
+    )
 
 
 def _ready(
     own: Own, settings: "Settings", space: "SearchSpace", designs: int
-) -> tuple["Slots", int]:
-    """Share out this machine and say how many training images the first fidelity can afford.
+) -> tuple["Slots", int, dict[str, Any]]:
+    """Share out this machine; say how many training images a first fidelity can afford, and facts.
 
     Raises: DataError if the data are not there; DeviceError for a device that is not.
     """
@@ -131,21 +140,21 @@ def _ready(
     rate = images_per_s(settings, space, *shape, places) * places.concurrency
     affordable = rate * 60 * own.minutes * FIRST_SHARE / (designs * own.repeats)
     least = LEAST_IMAGES * data.num_classes
-    return places, max(least, min(data.splits["train"], int(affordable)))
+    return places, min(data.splits["train"], max(least, int(affordable))), data.describe()
 
 
-def _write(path: Path, settings: "Settings", levels: Sequence["Level"]) -> int:
+def _write(
+    path: Path, settings: "Settings", space: "SearchSpace", levels: Sequence["Level"]
+) -> int:
     """Write the settings of the proposed level, if there is one; return the exit code."""
-    from sparx_nas.search.asked.settings import written
-    from sparx_nas.search.calibrating.levels import proposed, settings_text
+    from sparx_nas.search.calibrating.levels import proposed
+    from sparx_nas.search.calibrating.writing import settings_text
 
     best = proposed(levels)
     if best is None:
         sys.stdout.write("No settings were written.\n")
         return NOTHING
-    known = written(settings)
-    kept = {name: known[name] for name in WRITTEN if known[name] is not None}
-    write_text(path, settings_text(kept, best))
+    write_text(path, settings_text(settings, space, best))
     sys.stdout.write(f"\nSettings   {path}\nSearch     sparx-nas search --config {path}\n")
     return 0
 

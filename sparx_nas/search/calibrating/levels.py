@@ -1,11 +1,9 @@
 """What is asked at which fidelity, and what the answers say of a score there."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-
-import yaml
 
 from sparx_nas.trial.reliability import Reliability, reliability
 
@@ -59,9 +57,12 @@ class Level:
 
     @property
     def seeds(self) -> int | None:
-        """How many trainings a score has to be the mean of; None where more than may be asked."""
+        """How many trainings a score has to be the mean of.
+
+        None where more than may be asked, or where the reliability may as well be 0.
+        """
         found = self.scores
-        if found is None or found.one <= 0:
+        if found is None or found.low <= 0:
             return None
         needed = math.ceil(WANTED * (1 - found.one) / (found.one * (1 - WANTED)) - 1e-9)
         return max(1, needed) if needed <= MOST_SEEDS else None
@@ -85,17 +86,3 @@ def predicted(levels: Sequence[Level], epochs: int, designs: int, seeds: int, pl
         return 0.0
     last = levels[-1]
     return last.seconds * epochs / last.epochs * designs * seeds / places
-
-
-def settings_text(given: Mapping[str, object], level: Level) -> str:
-    """Return a file for `search --config`: what was asked, the level, and its reliability."""
-    found = level.scores
-    assert found is not None, "a proposed level has one"
-    assert level.seeds is not None, "a proposed level has them"
-    share, low, high = (round(bound, 3) for bound in found.of_mean(level.seeds))
-    head = (
-        f"# Measured by sparx-nas calibrate, from {found.trainings} trainings of {found.designs} "
-        "designs.\n"
-    )
-    body = {**given, "epochs": level.epochs, "images": level.images, "seeds": level.seeds}
-    return head + yaml.safe_dump({**body, "reliability": [share, low, high]}, sort_keys=False)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.command.stopping import end_with_parent
+from sparx_nas.command.stopping import deaf, end_with_parent
 from sparx_nas.data import open_data
 from sparx_nas.search.asked.places import Slots
 from sparx_nas.search.asked.prepared import data_request
@@ -36,6 +36,9 @@ def workers(places: Slots) -> Iterator[ProcessPoolExecutor]:
         initializer=end_with_parent,
         initargs=(os.getpid(),),
     )
+    with deaf():
+        # The first task starts all processes; Ctrl-C is for their parent alone.
+        pool.submit(os.getpid)
     try:
         yield pool
     finally:
@@ -51,10 +54,14 @@ def answers(
     seeds: int,
     places: Slots,
     tell: Callable[[int], None],
+    *,
+    end: float,
 ) -> tuple[Answer, ...]:
     """Train every design with every seed and return what came of it, by seed and design.
 
-    `tell` hears how many have ended. Raises: what a training raised.
+    `tell` hears how many have ended, `end` is a time of the monotonic clock.
+
+    Raises: TimeoutError if that comes first; what a training raised.
     """
     waiting = {
         pool.submit(train, settings, name, design.to_dict(), settings.seed + i, places): (i, name)
@@ -62,7 +69,7 @@ def answers(
         for name, design in designs.items()
     }
     found: dict[tuple[int, str], Answer] = {}
-    for done, future in enumerate(as_completed(waiting), 1):
+    for done, future in enumerate(as_completed(waiting, end - time.monotonic()), 1):
         found[waiting[future]] = future.result()
         tell(done)
     return tuple(found[key] for key in sorted(found))

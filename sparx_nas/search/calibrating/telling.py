@@ -2,11 +2,13 @@
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sparx_nas.ground.quantities import duration
+from sparx_nas.ground.quantities import counted, duration, percent
 from sparx_nas.search.calibrating.levels import WANTED, Level, proposed
 from sparx_nas.search.telling.wording import WIDTH
+from sparx_nas.trial.noise import above_chance
 from sparx_nas.trial.reliability import Reliability
 
 HEAD = "  epochs   images    top-1   seeds  designs   reliability       of 3  a training"
@@ -27,11 +29,11 @@ class Line:
         sys.stderr.flush()
 
 
-def screen(levels: Sequence[Level], why: str) -> str:
-    """Return the table of levels, what it means, and why it ended."""
+def screen(levels: Sequence[Level], why: str, data: Mapping[str, Any]) -> str:
+    """Return the table of levels, what it means, and why it ended; `data` describes the images."""
     best = proposed(levels)
     rows = [_row(level, chosen=level is best) for level in levels]
-    lines = ["", HEAD, *rows, "", *textwrap.wrap(_meaning(best, levels), WIDTH)]
+    lines = ["", HEAD, *rows, "", *textwrap.wrap(_meaning(best, levels, data), WIDTH)]
     lines += textwrap.wrap(why, WIDTH) if why else []
     return "\n".join(lines) + "\n"
 
@@ -58,7 +60,7 @@ def _interval(found: Reliability) -> str:
     return f"{max(found.one, 0.0):.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
-def _meaning(best: Level | None, levels: Sequence[Level]) -> str:
+def _meaning(best: Level | None, levels: Sequence[Level], data: Mapping[str, Any]) -> str:
     """Say what to do."""
     top1 = levels[0].measure == "top1"
     score = "validation top-1 in points" if top1 else "validation loss in nats"
@@ -68,16 +70,29 @@ def _meaning(best: Level | None, levels: Sequence[Level]) -> str:
         "designs, with its 95 % interval. "
     )
     if best is None or best.scores is None or best.seeds is None:
-        tried = max(levels, key=lambda level: level.seconds)
-        return (
-            f"{columns}At none of these fidelities do a few seeds make a score that ranks designs: "
-            f"up to {tried.epochs} epochs of {tried.images:,} images it is mostly noise. Give more "
-            "--minutes, more or harder images, or search among designs that differ more."
-        )
+        return columns + _nothing(levels, data)
     share, low, high = best.scores.of_mean(best.seeds)
-    trainings = f"{best.seeds} training{'s' if best.seeds > 1 else ''}"
+    trainings = counted(best.seeds, "training")
     return (
-        f"{columns}Proposed: {best.epochs} epochs, {trainings} a candidate, for a reliability of "
-        f"{share:.2f} ({low:.2f} to {high:.2f}; {WANTED:g} was asked for) at "
+        f"{columns}Proposed: {counted(best.epochs, 'epoch')}, {trainings} a candidate, for a "
+        f"reliability of {share:.2f} ({low:.2f} to {high:.2f}; {WANTED:g} was asked for) at "
         f"{duration(best.seeds * best.seconds)} of one place."
+    )
+
+
+def _nothing(levels: Sequence[Level], data: Mapping[str, Any]) -> str:
+    """Say why no level can be proposed, and what to change."""
+    tried = max(levels, key=lambda level: level.seconds)
+    upto = f"up to {counted(tried.epochs, 'epoch')} of {tried.images:,} images"
+    chance, images = data["commonest_class"], min(tried.images, data["splits"]["val"])
+    if not above_chance([answer.top1 for answer in tried.answers], chance, images):
+        return (
+            f"The networks learned nothing that can be seen, {upto}: always naming one class gives "
+            f"{percent(chance)}. Give more --minutes or larger images (--image-size), and see that "
+            "the labels are right."
+        )
+    return (
+        f"At none of these fidelities is it sure that a few seeds make a score that ranks designs: "
+        f"{upto} it may be all noise. Give more --minutes, --designs or --repeats, more or harder "
+        "images, or search among designs that differ more."
     )

@@ -1,6 +1,7 @@
 """What `--dry-run` prints; none of it writes anything."""
 
 import os
+import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -42,7 +43,7 @@ def dry_run_text(
     lines += _labelled("space", _space_words(space))
     found = _found(settings, problems)
     places = _places(settings, problems)
-    lines += _labelled("data", _data_words(found))
+    lines += _labelled("data", _data_words(found, settings.images))
     lines += _labelled("device", _device_words(settings, places))
     costs = {name: _proxy_cost(settings, space, name, found) for name in space.baselines}
     lines += _trial_lines(settings, costs, found)
@@ -115,12 +116,13 @@ def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
         return None
 
 
-def _data_words(found: "Found | None") -> str:
-    """Say which data were found."""
+def _data_words(found: "Found | None", images: int) -> str:
+    """Say which data were found, and how many `images` of them are taken, 0 for all."""
     if found is None:
         return "not found here"
     counted = ", ".join(f"{count:,} {part}" for part, count in found.images.items())
-    return f"{found.name}, {found.place}" + (f": {counted}" if counted else "")
+    most = f", at most {images:,} of train and val (--images)" if images else ""
+    return f"{found.name}, {found.place}" + (f": {counted}" if counted else "") + most
 
 
 def _device_words(settings: Settings, places: "Slots | None") -> str:
@@ -170,7 +172,7 @@ def _score_words(settings: Settings, space: SearchSpace, config: Path | None) ->
     if found is None:
         return (
             f"{of} each; how reliable such a score is, nobody has measured at these settings: "
-            "sparx-nas calibrate does"
+            f"{_calibrate_words(settings)} does"
         )
     (share, low, high), where = found
     return (
@@ -191,6 +193,11 @@ def _split_sizes(settings: Settings, found: "Found | None") -> tuple[int, int] |
     else:
         sizes = 0.8 * images["train"], 0.2 * images["train"]
     return min(most, round(sizes[0])), min(most, round(sizes[1]))
+
+
+def _calibrate_words(settings: Settings) -> str:
+    """Return the command that measures it."""
+    return f"sparx-nas calibrate --space {settings.space} --data {shlex.quote(settings.data)}"
 
 
 def _time_words(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from sparx_nas.ground.quantities import duration
+from sparx_nas.ground.quantities import counted, duration
 from sparx_nas.search.asked.settings import Settings
 from sparx_nas.search.telling.live_json import JsonView
 from sparx_nas.search.telling.live_rich import RichView
@@ -67,7 +67,7 @@ def make_view(settings: Settings, path: Path, dashboard_lines: Sequence[str]) ->
 def header(settings: Settings, path: Path) -> list[str]:
     """Say what is searched, on what, and where it goes."""
     names = ", ".join(f"{o.name} {o.direction}" for o in settings.objectives)
-    epochs = f"{settings.epochs} epoch{'s' if settings.epochs != 1 else ''}"
+    epochs = counted(settings.epochs, "epoch")
     limits = [f"{key} <= {amount(key, value)}" for key, value in settings.constraints.items()]
     seeds = f", each the mean of {settings.seeds} seeds" if settings.seeds > 1 else ""
     images = f", {settings.images:,} images" if settings.images else ""

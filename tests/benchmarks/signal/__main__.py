@@ -31,12 +31,16 @@ from setting import Setting, read
 from trainings import train
 
 import sparx_nas
+from sparx_nas.command.options import Given
+from sparx_nas.search.asked.known import to_record
+from sparx_nas.search.asked.options import read_options
+from sparx_nas.search.asked.settings import resolve
 from sparx_nas.space.spread import spread
 from sparx_nas.trial.reliability import reliability
 
 SCORE = ("128, 1 augmented", 1)
 """How a search scores by default: the loss on an augmented copy of the validation images."""
-AS_SEARCHED = {"score": "val_loss", "statistics_images": 128, "val_copies": 1}
+AS_SEARCHED = {"statistics_images": 128, "val_copies": 1}
 
 NAMES = {"batch": "batch_size", "pixels": "image_size"}
 RECIPE = ("warmup", "smoothing", "augment")
@@ -97,20 +101,28 @@ def report(args) -> None:
 
 def ship(args) -> None:
     """Print the table that the package carries: what is known of the spaces' own settings."""
-    by: dict[Setting, list[dict]] = {}
-    for row in read_rows(args.rows):
-        by.setdefault(Setting(**row["setting"]), []).append(row)
     found = []
-    for setting, rows in by.items():
-        groups = grouped(rows, wiring_of, lambda row: row["epochs"][-1][SCORE[0]][SCORE[1]])
-        told = reliability(list(groups.values()))
-        if told is None or setting != Setting(space=setting.space):
+    for name in dict.fromkeys(row["setting"]["space"] for row in read_rows(args.rows)):
+        space, own = sparx_nas.load_space(name), Setting(space=name)
+        rows = [row for row in read_rows(args.rows) if Setting(**row["setting"]) == own]
+        settings = resolve(read_options({"space": Given("--space", name)}), space)
+        told = reliability(list(grouped(rows, wiring_of, as_searched).values()))
+        if told is None or others(own, settings):
             continue
-        known = {NAMES.get(k, k): v for k, v in asdict(setting).items() if k not in RECIPE}
-        numbers = {n: round(getattr(told, n), 4) for n in ("one", "low", "high")}
-        counts = {"designs": told.designs, "trainings": told.trainings}
-        found.append(known | AS_SEARCHED | numbers | counts)
+        found.append({"space": name} | to_record(told, settings, space))
     print(json.dumps({"rows": found}, indent=1))
+
+
+def others(setting: Setting, settings) -> list[str]:
+    """List in what a setting is not what a search of the space does by default."""
+    named = {NAMES.get(k, k): v for k, v in asdict(setting).items() if k not in RECIPE}
+    wanted = named | AS_SEARCHED
+    return [key for key, value in wanted.items() if getattr(settings, key) != value]
+
+
+def as_searched(row) -> float:
+    """Return what a search scores by default."""
+    return float(row["epochs"][-1][SCORE[0]][SCORE[1]])
 
 
 def means(rows, score) -> dict[str, float]:
