@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from sparx_nas.drawing import facts
+from sparx_nas.ground.quantities import counted
 from sparx_nas.search.telling.wording import (
     BEST,
     WIDTH,
@@ -21,13 +22,14 @@ from sparx_nas.trial.values import Run, TrialRecord, mark_of
 
 COUNTED = {
     "trained": "trained",
-    "baseline": "baselines",
-    "guest": "guests",
-    "duplicate": "duplicates",
+    "baseline": "baseline",
+    "guest": "guest",
+    "duplicate": "duplicate",
     "infeasible": "over a limit",
     "failed": "failed",
     "interrupted": "interrupted",
 }
+NOUNS = ("baseline", "guest", "duplicate")
 
 
 def summary_lines(run: Run, path: Path) -> list[str]:
@@ -99,7 +101,11 @@ def _comparison(run: Run, chosen: TrialRecord | None) -> list[str]:
 def _counts(run: Run) -> list[str]:
     """Say what the trials came to."""
     tally = facts.counts(run)
-    said = [f"{tally[kind]} {words}" for kind, words in COUNTED.items() if tally.get(kind)]
+    said = [
+        counted(tally[kind], words) if kind in NOUNS else f"{tally[kind]} {words}"
+        for kind, words in COUNTED.items()
+        if tally.get(kind)
+    ]
     return textwrap.wrap(f"Trials: {', '.join(said)}", WIDTH) if said else []
 
 

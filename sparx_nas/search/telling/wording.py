@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import measures
-from sparx_nas.ground.quantities import duration
+from sparx_nas.ground.quantities import counted, duration
 from sparx_nas.search.telling.progress import Progress
 from sparx_nas.trial.measures import SCORES, costs_of
 from sparx_nas.trial.values import Objective, TrialRecord
@@ -57,15 +57,15 @@ def sparkline(values: Sequence[float]) -> str:
 def counts(progress: Progress) -> list[str]:
     """Say how many trials came to what, leaving out what there is none of."""
     said = [
-        (progress.baselines, "baseline" if progress.baselines == 1 else "baselines"),
-        (progress.guests, "guest" if progress.guests == 1 else "guests"),
-        (len(progress.running), "running"),
-        (progress.failed, "failed"),
-        (progress.duplicates, "duplicate" if progress.duplicates == 1 else "duplicates"),
-        (progress.infeasible, "over a limit"),
+        (progress.baselines, counted(progress.baselines, "baseline")),
+        (progress.guests, counted(progress.guests, "guest")),
+        (len(progress.running), f"{len(progress.running)} running"),
+        (progress.failed, f"{progress.failed} failed"),
+        (progress.duplicates, counted(progress.duplicates, "duplicate")),
+        (progress.infeasible, f"{progress.infeasible} over a limit"),
     ]
     head = f"{progress.trained}/{progress.asked} trained"
-    return [head, *(f"{n} {words}" for n, words in said if n)]
+    return [head, *(words for n, words in said if n)]
 
 
 def eta(seconds: float | None) -> str:
