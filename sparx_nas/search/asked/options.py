@@ -93,7 +93,7 @@ class Options:
         None, path, "DIR", "where the data set is", "where the data set is usually found"
     )
     images: int | None = _from_space(
-        whole(0), "N", "images of each split at most, each class in its share; 0: all"
+        whole(0), "N", "images of train and of val at most, each class in its share; 0: all"
     )
     epochs: int | None = _from_space(whole(1, 100_000), "N", "epochs of a trial")
     batch_size: int | None = _from_space(whole(1, 1_000_000), "N", "images of a training step")

@@ -82,7 +82,7 @@ def report(args) -> None:
         costs = {n: space.cost(d) for n, d in designs.items()}
         cost = {n: (float(np.log(c.params)), float(np.log(c.macs))) for n, c in costs.items()}
         same_space = long is not None and long[0]["setting"]["space"] == space.name
-        target = means(long, long_score) if same_space else None
+        target = means(long, long_score) if same_space and rows is not long else None
         seconds = float(np.mean([sum(e["seconds"] for e in row["epochs"]) for row in rows]))
         for way, epoch, score in ways(rows):
             told = measured({key(r)[1:]: score(r) for r in rows}, target, cost)
