@@ -1,7 +1,8 @@
 """How much of a score belongs to its design, and how much to the seed it was trained with.
 
-One-way random-effects model: a score is the mean of its design plus what the seed does. Designs may
-have different numbers of trainings. Sources: Shrout and Fleiss, Psychological Bulletin 86 (1979),
+One-way random-effects model: a score is the mean of its design plus what the seed does. Where
+designs share seeds, what a seed does to all of them counts as noise, too. Designs may have
+different numbers of trainings. Sources: Shrout and Fleiss, Psychological Bulletin 86 (1979),
 ICC(1, 1) and ICC(1, k); for unequal numbers the harmonic mean, Thomas and Hultquist, Annals of
 Statistics 6 (1978).
 """

@@ -31,7 +31,7 @@ class Fidelity:
 
     `data_id` is the content hash of the data and its splits, `width` the width multiplier,
     `image_size` the side of a training image in pixels. `images` is the largest number of images of
-    train and of val, 0 for all. A score is the mean over trainings with `seeds` seeds from `seed` on.
+    train and of val, 0 for all. A score is the mean over trainings with `seeds` seeds from `seed`.
     Before a score BatchNorm statistics are re-estimated on `statistics_images` training images; 0
     takes running ones. Validation scores are those of `val_copies` augmented copies of each image;
     0 takes the images as they are. Older runs did the latter of both.
