@@ -3,6 +3,7 @@
 from sparx_nas.run_store.best import write_best as write_best
 from sparx_nas.run_store.best_network import best_network as best_network
 from sparx_nas.run_store.curves import CURVES as CURVES
+from sparx_nas.run_store.curves import Curve as Curve
 from sparx_nas.run_store.curves import End as End
 from sparx_nas.run_store.curves import log_end as log_end
 from sparx_nas.run_store.curves import log_epoch as log_epoch
@@ -33,6 +34,8 @@ from sparx_nas.run_store.queue import judge as judge
 from sparx_nas.run_store.queue import limits_of as limits_of
 from sparx_nas.run_store.queue import read_run_space as read_run_space
 from sparx_nas.run_store.queue import waiting as waiting
+from sparx_nas.run_store.records import pareto_of as pareto_of
+from sparx_nas.run_store.records import records as records
 from sparx_nas.run_store.records import unfinished as unfinished
 from sparx_nas.run_store.status import is_alive as is_alive
 from sparx_nas.run_store.status import read_status as read_status

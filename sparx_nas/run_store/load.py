@@ -41,7 +41,7 @@ def load_run(
     if study is None:
         trials = _trials(folder, config, objectives)
     else:
-        trials = records(study, folder / CURVES, objectives, guests)
+        trials = records(study, read_curves(folder / CURVES), objectives, guests)
     if status["state"] != "running":
         trials = tuple(
             replace(t, state="interrupted") if t.state == "running" else t for t in trials
@@ -94,7 +94,7 @@ def _trials(
     name, storage = study_name(folder), storage_of(folder, config)
     with _reading(name, storage) as study, _reading(guests_name(name), storage) as guests:
         if study is not None:
-            return records(study, folder / CURVES, objectives, guests)
+            return records(study, read_curves(folder / CURVES), objectives, guests)
     if read_curves(folder / CURVES):
         raise RunError(f"{folder}: its study '{name}' is not in {masked(storage)} any more")
     return ()

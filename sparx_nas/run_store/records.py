@@ -41,15 +41,11 @@ class Unfinished:
 
 def records(
     study: optuna.Study,
-    curves_path: Path,
+    curves: Mapping[int, Curve],
     objectives: Sequence[Objective],
     guests: optuna.Study | None = None,
 ) -> tuple[TrialRecord, ...]:
-    """Return the trials of a study by number, then the guests; those not begun yet are left out.
-
-    Raises: RunError if the curves cannot be read.
-    """
-    curves = read_curves(curves_path)
+    """Return the trials of a study by number, then the guests; those not begun yet are left out."""
     numbered = [(trial.number, trial) for trial in study.get_trials(deepcopy=False)]
     if guests is not None:
         numbered += [(turned(t.number), t) for t in guests.get_trials(deepcopy=False)]

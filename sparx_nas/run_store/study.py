@@ -52,23 +52,23 @@ class StorageError(SparxError):
 def open_study(
     *,
     name: str,
-    storage: str,
+    storage: str | None,
     objectives: Sequence[Objective],
     sampler: BaseSampler | None = None,
     create: bool,
 ) -> optuna.Study:
-    """Make the study of a new run, or open that of an old one.
+    """Make the study of a new run, or open that of an old one; without storage it is in memory.
 
     Raises: RunError if a study to be made is there already, or one to be opened is missing or has
     other objectives; StorageError if the database cannot be reached.
     """
-    place = masked(storage)
+    place = masked(storage or "memory")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if not create and not has_study(name, storage):
+    if storage and not create and not has_study(name, storage):
         raise RunError(f"there is no study '{name}' in {place}", hint="the search starts anew")
-    backend = connect(storage)
+    backend = connect(storage) if storage else None
     try:
-        if create:
+        if create or backend is None:
             study = optuna.create_study(
                 study_name=name,
                 storage=backend,

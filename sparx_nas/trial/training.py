@@ -3,7 +3,6 @@
 import math
 import time
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 import torch
 
@@ -174,16 +173,4 @@ class Trainings:
 
         Raises: FloatingPointError as `Training.run_epoch`.
         """
-        epochs = [training.run_epoch() for training in self.each]
-        seconds = sum(epoch.seconds for epoch in epochs)
-        return Epoch(
-            epoch=epochs[0].epoch,
-            train_loss=fmean(epoch.train_loss for epoch in epochs),
-            val_loss=fmean(epoch.val_loss for epoch in epochs),
-            top1=fmean(epoch.top1 for epoch in epochs),
-            seconds=seconds,
-            images_per_s=len(epochs) / sum(1 / epoch.images_per_s for epoch in epochs),
-            top1s=tuple(epoch.top1 for epoch in epochs),
-            val_losses=tuple(epoch.val_loss for epoch in epochs),
-            val_loss_error=fmean(epoch.val_loss_error for epoch in epochs),
-        )
+        return Epoch.of_trainings([training.run_epoch() for training in self.each])

@@ -1,8 +1,9 @@
 """What a trial is asked to do and what it came to: values that driver and workers exchange."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparx_nas.architecture import Architecture
@@ -82,6 +83,21 @@ class Epoch:
             for name, value in values.items()
         }
         return cls(**known)
+
+    @classmethod
+    def of_trainings(cls, each: Sequence["Epoch"]) -> "Epoch":
+        """Join the same epoch of several trainings, which run side by side."""
+        return cls(
+            epoch=each[0].epoch,
+            train_loss=fmean(epoch.train_loss for epoch in each),
+            val_loss=fmean(epoch.val_loss for epoch in each),
+            top1=fmean(epoch.top1 for epoch in each),
+            seconds=sum(epoch.seconds for epoch in each),
+            images_per_s=len(each) / sum(1 / epoch.images_per_s for epoch in each),
+            top1s=tuple(epoch.top1 for epoch in each),
+            val_losses=tuple(epoch.val_loss for epoch in each),
+            val_loss_error=fmean(epoch.val_loss_error for epoch in each),
+        )
 
 
 def name_of(number: int) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparx_nas.command.stopping import end_with_parent
-from sparx_nas.ground.quantities import duration
+from sparx_nas.ground.quantities import counted, duration
 
 Row = dict[str, Any]
 NICENESS = 10
@@ -38,7 +38,8 @@ def append_rows(
 
     A line is written whole and brought to the disk before the next begins.
     """
-    print(f"{len(jobs)} trainings on {processes} cores", file=sys.stderr, flush=True)
+    said = f"{counted(len(jobs), 'job')} on {counted(processes, 'core')}"
+    print(said, file=sys.stderr, flush=True)
     os.nice(NICENESS)
     os.environ["OMP_NUM_THREADS"] = "1"
     context, start = multiprocessing.get_context("spawn"), time.monotonic()

@@ -17,6 +17,7 @@ from sparx_nas.run_store import (
     prune,
     unfinished,
 )
+from sparx_nas.run_store.curves import read_curves
 from sparx_nas.run_store.records import records
 from sparx_nas.run_store.study import StorageError
 from sparx_nas.trial.values import Objective
@@ -96,7 +97,7 @@ def test_every_outcome_comes_back_as_a_record(tmp_path):
     fail(study, runs.asked(study, fourth), "x" * 100_000 + "OutOfMemoryError")
     runs.asked(study, fifth)
     study.enqueue_trial({"gene": 1})
-    found = records(study, path / CURVES, runs.OBJECTIVES)
+    found = records(study, read_curves(path / CURVES), runs.OBJECTIVES)
     states = ["complete", "complete", "infeasible", "duplicate", "failed", "running"]
     assert [trial.state for trial in found] == states
     assert [trial.number for trial in found] == list(range(6))
@@ -139,7 +140,7 @@ def test_values_that_are_no_numbers_are_refused_and_the_trial_can_still_fail(tmp
     with pytest.raises(ValueError, match="nan"):
         runs.told(study, replace(end, objectives={"top1": math.nan, "macs": 1.0}))
     fail(study, number, "diverged")
-    assert records(study, path / CURVES, runs.OBJECTIVES)[0].state == "failed"
+    assert records(study, read_curves(path / CURVES), runs.OBJECTIVES)[0].state == "failed"
 
 
 def test_a_kill_between_curve_and_study_loses_nothing(tmp_path):
@@ -164,7 +165,7 @@ def test_a_kill_between_curve_and_study_loses_nothing(tmp_path):
     runs.told(study, left.ended[0])
     runs.told(study, runs.trained(path, again, third, 0.7))
     study.tell(unbegun, state=optuna.trial.TrialState.FAIL)
-    found = records(study, path / CURVES, runs.OBJECTIVES)
+    found = records(study, read_curves(path / CURVES), runs.OBJECTIVES)
     states = ["complete", "complete", "complete", "infeasible", "failed"]
     assert [trial.state for trial in found] == states
     assert [trial.top1 for trial in found[:3]] == [0.5, 0.6, 0.7]

@@ -1,6 +1,7 @@
 """A search that can begin: everything it needs, found out once and handed on."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Search:
     """What every part of a running search needs.
 
     `path` is the run's folder, `data` describes the images as a worker saw them, `storage` is that
-    of the study, `dashboard_lines` say how to open Ray's dashboard.
+    of the study, `dashboard_lines` say how to open Ray's dashboard; `clock` tells seconds.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Search:
     storage: str
     dashboard_lines: list[str]
     stop: Stop
+    clock: Callable[[], float] = time.monotonic
 
     @property
     def fidelity(self) -> Fidelity:

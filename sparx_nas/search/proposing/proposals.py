@@ -154,15 +154,17 @@ class Proposals:
         return self._queued()
 
     def _decide(self, trial: optuna.Trial, number: int) -> Proposal | None:
-        """Decide whether a trial is trained; one that was queued as no design fails.
+        """Decide whether a trial is trained; one that is no design of the space fails.
 
         `number` is that of the run, which is negative for guests.
         """
         try:
             architecture = self._drawn(trial) if number >= 0 else run_store.guest_of(trial)
         except (ArchitectureError, SpaceError) as error:
-            LOG.warning("%s was queued, and is no design: %s", name_of(number), error)
-            run_store.fail(trial.study, trial.number, f"queued, and is no design: {error}")
+            queued = number < 0 or _queued(trial)
+            reason = f"queued, and is no design: {error}" if queued else str(error)
+            LOG.log(logging.WARNING if queued else logging.DEBUG, "%s: %s", name_of(number), reason)
+            run_store.fail(trial.study, trial.number, reason)
             return None
         return self._judge(trial, number, architecture)
 
@@ -175,7 +177,7 @@ class Proposals:
             for name, distribution in self.genes.items():
                 trial._suggest(name, distribution)
         except ValueError as error:
-            if "fixed_params" not in trial.storage.get_trial(trial._trial_id).system_attrs:
+            if not _queued(trial):
                 raise
             raise SpaceError(str(error)) from error
         return self.space.decode(trial.params)
@@ -232,6 +234,11 @@ class Proposals:
                 hint="raise the limit; --explain prints the range of the space",
             )
         return None
+
+
+def _queued(trial: optuna.Trial) -> bool:
+    """Tell whether a trial was queued."""
+    return "fixed_params" in trial.storage.get_trial(trial._trial_id).system_attrs
 
 
 def _queue_length(study: optuna.Study | None) -> int:

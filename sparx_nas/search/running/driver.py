@@ -11,10 +11,12 @@ from sparx_nas import run_store
 from sparx_nas.ground.errors import FailureLimitError
 from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.booking.folder import Folder
 from sparx_nas.search.booking.ledger import Ledger
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
 from sparx_nas.search.proposing.sampler import make_sampler
 from sparx_nas.search.running import worker
+from sparx_nas.search.running.conductor import Conductor
 from sparx_nas.search.running.mailbox import Mailbox
 from sparx_nas.search.running.preparing import nothing_left, prepared
 from sparx_nas.search.running.searcher import StudySearcher, job_of, run_trials
@@ -80,18 +82,19 @@ def _train(search: Search, proposals: Proposals, view: View) -> tuple[Run, str]:
     """Train what is missing, score the front, write everything; return the run and its state."""
     name = f"sparx-{uuid.uuid4().hex[:8]}"
     mailbox: Any = ray.remote(Mailbox).options(name=name, num_cpus=0).remote()
-    ledger = Ledger(search, proposals, view, lambda number: ray.get(mailbox.take.remote(number)))
+    folder = Folder(search, proposals, view, lambda number: ray.get(mailbox.take.remote(number)))
+    ledger = Ledger(search, proposals, folder)
     try:
-        run_trials(StudySearcher(search, proposals, ledger, mailbox=name))
+        run_trials(StudySearcher(Conductor(search, proposals, ledger), mailbox=name))
     except BaseException:
-        ledger.write("failed")
+        folder.write(ledger, "failed")
         raise
     if search.stop.asked:
         state = "interrupted"
     else:
         state = "exhausted" if proposals.exhausted else "finished"
         _score_front(search, view)
-    return ledger.write(state), state
+    return folder.write(ledger, state), state
 
 
 def _score_front(search: Search, view: View) -> None:

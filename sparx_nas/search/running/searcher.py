@@ -1,112 +1,59 @@
-"""The bridge between Ray Tune and the study, with the fidelity rules kept.
+"""The bridge between Ray Tune and the conductor of a search.
 
-Optuna's own bridge tells stopped trials as complete; here only a trial that reached its last epoch
-is told its values, and every value comes from the one fidelity of the run.
+Optuna's own bridge tells stopped trials as complete; this one leaves that to `Conductor`.
 """
 
 import json
-import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
+from sparx_nas.command.stopping import Stop
 from sparx_nas.search.asked.prepared import Search, data_request
-from sparx_nas.search.booking.ledger import Ledger, label
-from sparx_nas.search.proposing.proposals import Proposal, Proposals
+from sparx_nas.search.booking.ledger import label
+from sparx_nas.search.proposing.proposals import Proposal
+from sparx_nas.search.running.conductor import Conductor
 from sparx_nas.search.running.worker import Job, SparxTrial
-from sparx_nas.trial.values import name_of
+from sparx_nas.trial.values import Epoch, name_of
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
-    """Hands candidates to Ray Tune while any are wanted, and results to the ledger.
+    """Hands candidates to Ray Tune, and its results to the conductor.
 
     Ray's copy of it, pickled for Ray's own resume, is empty: a run is resumed from its study.
     """
 
-    def __init__(
-        self,
-        search: Search,
-        proposals: Proposals,
-        ledger: Ledger,
-        *,
-        mailbox: str,
-    ) -> None:
+    def __init__(self, conductor: Conductor, *, mailbox: str) -> None:
         super().__init__()
-        self.search, self.proposals, self.ledger = search, proposals, ledger
-        self.mailbox, self.stop = mailbox, search.stop
-        self.deadline = time.monotonic() + (search.settings.time_budget_s or math.inf)
-        self.numbers: dict[str, int] = {}
-        self.error: Exception | None = None
+        self.conductor, self.mailbox = conductor, mailbox
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, None to wait, or that the search is over."""
-        if len(self.numbers) >= self.search.slots.concurrency:
-            return None
-        proposal = self._next()
+        proposal = self.conductor.next(trial_id)
         if proposal is None:
-            return None if self.numbers else Searcher.FINISHED
-        self.numbers[trial_id] = proposal.number
-        job = json.dumps(job_of(self.search, proposal))
+            return Searcher.FINISHED if self.conductor.idle else None
+        job = json.dumps(job_of(self.conductor.search, proposal))
         return {"job": job, "mailbox": self.mailbox}
-
-    def _next(self) -> Proposal | None:
-        """Return the next candidate if one is wanted, in time, and there."""
-        late = time.monotonic() > self.deadline
-        with self._caught():
-            if late or self.stop.asked:
-                return None
-            wanted = self.ledger.wants_more()
-            if wanted or self.proposals.waiting():
-                proposal = self.proposals.next(sampled=wanted)
-                if proposal is not None:
-                    self.ledger.start(proposal)
-                return proposal
-        return None
-
-    @contextmanager
-    def _caught(self) -> Iterator[None]:
-        """Keep an error for the driver and stop: Ray would take it for a failure of the trial."""
-        try:
-            yield
-        except Exception as error:
-            self.error = self.error or error
-            self.stop.ask("error")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""
-        if trial_id in self.numbers and result.get("epoch"):
-            with self._caught():
-                self.ledger.epoch(self.numbers[trial_id], json.loads(result["epoch"]))
+        if result.get("epoch"):
+            self.conductor.epoch(trial_id, _epoch_of(result))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Book a trial that ended; one stopped in the middle runs again on resume."""
-        number = self.numbers.pop(trial_id, None)
-        if number is None:
-            return
-        with self._caught():
-            self._book(number, result, error)
-
-    def _book(self, number: int, result: dict[str, Any] | None, error: bool) -> None:
-        """Hand a trial that ended to the ledger."""
+        """Note how a trial ended."""
         if error:
-            self.ledger.fail(number, "the worker process died; search.log says more", "")
+            self.conductor.fail(trial_id, "the worker process died; search.log says more")
         elif result and result.get("error"):
-            self.ledger.fail(number, result["error"], result.get("traceback", ""))
+            self.conductor.fail(trial_id, result["error"], result.get("traceback", ""))
         elif result and result.get("device"):
             # Ray passes the last result on only here.
-            epoch = json.loads(result["epoch"])
-            self.ledger.epoch(number, epoch)
-            self.ledger.complete(number, result | {"epoch": epoch})
+            self.conductor.complete(trial_id, _epoch_of(result), result)
         else:
-            self.ledger.interrupted(number)
-        if self.ledger.too_many_failures():
-            self.stop.ask("failures")
+            self.conductor.interrupt(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: the study is the state."""
@@ -120,6 +67,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def __reduce__(self) -> tuple[Any, ...]:
         """Let Ray pickle a searcher without its study."""
         return Searcher, ()
+
+
+def _epoch_of(result: dict[str, Any]) -> Epoch:
+    """Read the epoch that a worker reported."""
+    return Epoch.from_dict(json.loads(result["epoch"]))
 
 
 def job_of(search: Search, proposal: Proposal) -> Job:
@@ -144,9 +96,10 @@ def run_trials(searcher: StudySearcher) -> None:
 
     Ray's bookkeeping goes to `ray/` of the run; a resumed search gets a new experiment there.
 
-    Raises: what the searcher kept from Ray.
+    Raises: what the conductor kept from Ray.
     """
-    folder, places = searcher.search.path / "ray", searcher.search.slots
+    conductor = searcher.conductor
+    folder, places = conductor.search.path / "ray", conductor.search.slots
     folder.mkdir(parents=True, exist_ok=True)
     session = f"session-{1 + sum(1 for _ in folder.iterdir())}"
     tuner = tune.Tuner(
@@ -161,15 +114,15 @@ def run_trials(searcher: StudySearcher) -> None:
         run_config=tune.RunConfig(
             name=session,
             storage_path=str(folder.resolve()),
-            stop=_StopAll(searcher),
+            stop=_StopAll(conductor.stop),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     tuner.fit()
-    if searcher.error:
-        raise searcher.error
+    if conductor.error:
+        raise conductor.error
 
 
 def _trial_name(trial: Any) -> str:
@@ -181,10 +134,10 @@ def _trial_name(trial: Any) -> str:
 
 
 class _StopAll(tune.Stopper):  # type: ignore[misc]
-    """Ends all trials once the search is asked to stop; Ray pickles it without its searcher."""
+    """Ends all trials once the search is asked to stop; Ray pickles it without that."""
 
-    def __init__(self, searcher: StudySearcher | None = None) -> None:
-        self.searcher = searcher
+    def __init__(self, stop: Stop | None = None) -> None:
+        self.stop = stop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Leave single trials alone: they end themselves."""
@@ -192,8 +145,8 @@ class _StopAll(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Tell whether to end everything now."""
-        return self.searcher is not None and self.searcher.stop.asked
+        return self.stop is not None and self.stop.asked
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let Ray pickle a stopper without the study."""
+        """Let Ray pickle a stopper without its search."""
         return _StopAll, ()
