@@ -1,11 +1,13 @@
 """Time README's first command, word for word, on a copy of the committed tree.
 
     python tests/benchmarks/first_command.py > runs/benchmarks/first_command.json
+    python tests/benchmarks/first_command.py --keep FOLDER > …    # the copy stays there, with its run
 
 The record holds the seconds of each part and what the search says of its own scores. A failing part
 ends it with that part's exit code.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -20,10 +22,13 @@ ROOT = Path(__file__).parents[2]
 
 def main() -> None:
     """Clone, run every part of the command, print the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="where the copy is made, and stays")
+    args = parser.parse_args()
     lines = (ROOT / "README.md").read_text().splitlines()
     command = next(line for line in lines if line.startswith("python3 -m venv"))
     with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "clone"
+        clone = args.keep or Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
         parts = [timed(part, clone) for part in command.split(" && ")]
         (pareto,) = clone.glob("runs/*/pareto.json")
