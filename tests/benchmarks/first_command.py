@@ -1,7 +1,7 @@
 """Time README's first command, word for word, on a copy of the committed tree.
 
     python tests/benchmarks/first_command.py > runs/benchmarks/first_command.json
-    python tests/benchmarks/first_command.py --keep FOLDER > …    # the copy stays there, with its run
+    python tests/benchmarks/first_command.py --keep FOLDER > FILE    # with its copy and its run
 
 The record holds the seconds of each part and what the search says of its own scores. A failing part
 ends it with that part's exit code.

@@ -1,6 +1,7 @@
 """Run a search from its settings to its report."""
 
 import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from sparx_nas.search.running.conductor import Conductor
 from sparx_nas.search.running.mailbox import Mailbox
 from sparx_nas.search.running.preparing import nothing_left, prepared
 from sparx_nas.search.running.searcher import StudySearcher, job_of, run_trials
+from sparx_nas.search.running.worker import Job
 from sparx_nas.search.telling.live import make_view
 from sparx_nas.search.telling.progress import View
 from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial.pareto import published_trial
 from sparx_nas.trial.values import Run
+
+Scored = tuple[int, tuple[list[int], int]]
+"""A trial's number; of each training how many test images it has right; and how many there are."""
 
 
 def run_search(settings: Settings, space: SearchSpace, *, resume: Path | None) -> int:
@@ -99,7 +104,7 @@ def _train(search: Search, proposals: Proposals, view: View) -> tuple[Run, str]:
 
 def _score_front(search: Search, view: View) -> None:
     """Score the front and the published design on the test split, which nothing touched before."""
-    waiting, run = {}, run_store.load_run(search.path)
+    waiting, run = [], run_store.load_run(search.path)
     published = published_trial(run)
     others = [published] if published and published not in run.front else []
     for trial in (*run.front, *others):
@@ -108,16 +113,27 @@ def _score_front(search: Search, view: View) -> None:
             job = job_of(search, Proposal(trial.number, trial.architecture, trial.baseline))
             # An older trial was trained once.
             job["fidelity"]["seeds"] = len(weights)
-            task = worker.score_on_test.options(**search.slots.resources())
-            waiting[trial.number] = task.remote(job, weights)
+            waiting.append((job, weights))
     if waiting:
         beside = " and published SparX" if others else ""
         members = len(waiting) - len(others)
         view.message(f"Scoring {members} front members{beside} on the test split …")
-    for number, reference in waiting.items():
-        correct, images = ray.get(reference)
+    for number, (correct, images) in _scores(search, waiting):
         curves = search.path / run_store.CURVES
         run_store.log_test(curves, number, correct=correct, images=images)
+
+
+def _scores(search: Search, waiting: Sequence[tuple[Job, list[bytes]]]) -> Iterator[Scored]:
+    """Yield the test scores of trials: made here, or where the data are if Ray was joined.
+
+    Here torch is loaded already, which takes a new worker longer than to score a few networks.
+    """
+    if not search.settings.address:
+        yield from ((job["number"], worker.score_on_test(job, w)) for job, w in waiting)
+        return
+    task = ray.remote(worker.score_elsewhere).options(**search.slots.resources())
+    begun = [(job["number"], task.remote(job, weights)) for job, weights in waiting]
+    yield from ((number, ray.get(reference)) for number, reference in begun)
 
 
 def _close(search: Search, run: Run, state: str, view: View) -> int:

@@ -87,10 +87,14 @@ def look_at_data(data: Job, device: str) -> dict[str, Any]:
     return {"data": opened.describe(), "device": device_name(where), "kernels": kernels}
 
 
-@ray.remote
+def score_elsewhere(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
+    """Do what `score_on_test` does, in a worker that says so."""
+    name_process(job["number"], f"test {job['label']}")
+    return score_on_test(job, weights)
+
+
 def score_on_test(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
     """Return how many of the test images each training of a candidate has right, and how many."""
-    name_process(job["number"], f"test {job['label']}")
     device = resolve_device(job["device"])
     torch.set_num_threads(job["threads"])
     data = _open(**job["data"], with_test=True)

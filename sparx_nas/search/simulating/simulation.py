@@ -100,9 +100,8 @@ def simulate(
         name=settings.name,
         storage=None,
         objectives=settings.objectives,
-        sampler=sampler or make_sampler(
-            settings.sampler, cut, seed=settings.seed, trials=settings.trials
-        ),
+        sampler=sampler
+        or make_sampler(settings.sampler, cut, seed=settings.seed, trials=settings.trials),
         create=True,
     )
     proposals = Proposals(study, cut, limits=settings.constraints, fidelity_of=search.fidelity_of)
