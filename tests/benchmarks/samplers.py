@@ -33,6 +33,7 @@ from rows import Row, append_rows, read_rows
 from scipy.stats import wilcoxon
 
 from sparx_nas.search.asked.settings import BASELINE_SEEDS
+from sparx_nas.search.proposing.sampler import PinningSampler
 from sparx_nas.search.simulating.simulation import Simulated, asked, simulate
 from sparx_nas.space import SearchSpace
 from sparx_nas.table import Table
@@ -100,7 +101,7 @@ def searched(problem: str, sampler: str, budget: int, seed: int) -> Row:
     table, space = opened(problem)
     trials = len(table.designs) if sampler == EXHAUSTIVE else candidates(budget, space)
     options = {"trials": str(trials), "seed": str(seed), "objectives": "val_loss,macs"}
-    own = LocalSampler(seed) if sampler == "local" else None
+    own = PinningSampler(LocalSampler(seed), space) if sampler == "local" else None
     if own is None:
         options["sampler"] = CHANCE if sampler == EXHAUSTIVE else sampler
     found = simulate(table, space, asked(table, space, **options), sampler=own)

@@ -20,7 +20,7 @@ def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
 
 
-def make_sampler(name: str, space: SearchSpace, *, seed: int, trials: int) -> "PinningSampler":
+def make_sampler(name: str, space: SearchSpace, *, seed: int, trials: int) -> BaseSampler:
     """Return the sampler of a search: `tpe` (multivariate), `nsga2` or `random`."""
     startup = max(4, min(10, trials // 2))
     with warnings.catch_warnings():

@@ -25,7 +25,7 @@ from sparx_nas.search.proposing.sampler import make_sampler
 from sparx_nas.search.running.conductor import Conductor
 from sparx_nas.search.simulating.in_process import Clock, run_in_process
 from sparx_nas.search.simulating.memory import Memory
-from sparx_nas.search.simulating.tabled import TabledSampler, TabledSpace, tabled
+from sparx_nas.search.simulating.tabled import TabledSpace, tabled
 from sparx_nas.space import SearchSpace
 from sparx_nas.table import Table, TableError
 from sparx_nas.trial.pareto import best_trial, published_trial
@@ -80,7 +80,7 @@ def simulate(
 ) -> Simulated:
     """Search a space as `settings` say, at so many places at a time; equal seeds, equal searches.
 
-    `sampler` takes the place of the one that the settings name; idle genes are pinned for it.
+    `sampler` takes the place of the one that the settings name.
 
     Raises: TableError if the table does not fit the space, or a design was trained too few times.
     """
@@ -96,12 +96,12 @@ def simulate(
         stop=Stop(),
         clock=clock,
     )
-    named = make_sampler(settings.sampler, cut, seed=settings.seed, trials=settings.trials)
     study = run_store.open_study(
         name=settings.name,
         storage=None,
         objectives=settings.objectives,
-        sampler=TabledSampler(sampler or named.inner, cut),
+        sampler=sampler
+        or make_sampler(settings.sampler, cut, seed=settings.seed, trials=settings.trials),
         create=True,
     )
     proposals = Proposals(study, cut, limits=settings.constraints, fidelity_of=search.fidelity_of)
