@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparx_nas.run_store import load_run as load_run
     from sparx_nas.space import SearchSpace as SearchSpace
     from sparx_nas.space import load_space as load_space
+    from sparx_nas.trial import table as table
     from sparx_nas.trial.values import Run as Run
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "load_space": "space",
     "measures": "architecture.graph",
     "patterns": "architecture.patterns",
+    "table": "trial.table",
     "to_networkx": "cost",
 }
 

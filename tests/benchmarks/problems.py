@@ -17,7 +17,7 @@ import sparx_nas
 from sparx_nas.architecture import Architecture
 from sparx_nas.space import SearchSpace
 from sparx_nas.space.catalogue import parse_space
-from sparx_nas.table import Table, open_table, shipped
+from sparx_nas.trial.table import Table, open_table, shipped
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from support import tables  # tests/, on the path since the line above

@@ -36,8 +36,8 @@ from sparx_nas.search.asked.settings import BASELINE_SEEDS
 from sparx_nas.search.proposing.sampler import PinningSampler
 from sparx_nas.search.simulating.simulation import Simulated, asked, simulate
 from sparx_nas.space import SearchSpace
-from sparx_nas.table import Table
 from sparx_nas.trial.pareto import hypervolume, pareto_front, top_trial
+from sparx_nas.trial.table import Table
 from sparx_nas.trial.values import TrialRecord
 
 SAMPLERS = ("random", "tpe", "nsga2", "local")

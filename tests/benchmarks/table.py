@@ -42,13 +42,13 @@ from sparx_nas.search.asked.options import read_options
 from sparx_nas.search.asked.settings import resolve
 from sparx_nas.search.calibrating.measuring import fidelity_of
 from sparx_nas.space import SearchSpace
-from sparx_nas.table import Table, write_table
 from sparx_nas.trial.score import evaluate
+from sparx_nas.trial.table import Table, write_table
 from sparx_nas.trial.training import EVALUATION_BATCH, Recipe, Training
 from sparx_nas.trial.values import Fidelity
 
 FOLDER = Path(__file__).parents[2] / "runs" / "tables"
-PACKED = Path(sparx_nas.__file__).parent / "table" / "tables"
+PACKED = Path(sparx_nas.__file__).parent / "trial" / "table" / "tables"
 SCORED = ("top1", "val_loss", "train_loss")
 COUNTS = ("params", "macs", "activation_bytes", "published_flops")
 ASKED = {"wirings": 400, "seeds": 4, "baseline_seeds": 20}

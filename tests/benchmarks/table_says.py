@@ -24,7 +24,7 @@ from scipy.stats import norm
 
 from sparx_nas.drawing.associations import associations
 from sparx_nas.space import SearchSpace
-from sparx_nas.table import MEASURES, Table
+from sparx_nas.trial.table import MEASURES, Table
 
 Vector = NDArray[np.float64]
 FEWEST = 8

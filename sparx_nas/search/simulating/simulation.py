@@ -27,8 +27,8 @@ from sparx_nas.search.simulating.in_process import Clock, run_in_process
 from sparx_nas.search.simulating.memory import Memory
 from sparx_nas.search.simulating.tabled import TabledSpace, tabled
 from sparx_nas.space import SearchSpace
-from sparx_nas.table import Table, TableError
 from sparx_nas.trial.pareto import best_trial, published_trial
+from sparx_nas.trial.table import Table, TableError
 from sparx_nas.trial.values import Epoch, Run, TrialRecord
 
 FREE = ("seed", "seeds")

@@ -11,7 +11,7 @@ from sparx_nas.ground.errors import SpaceError
 from sparx_nas.space import SearchSpace
 from sparx_nas.space.search_space import ENUMERABLE
 from sparx_nas.space.stage import Genotype
-from sparx_nas.table import Table, TableError
+from sparx_nas.trial.table import Table, TableError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,8 @@ def measured(rows, target, cost, draws=1000):
     """Return what a way of scoring tells; rows: score by (wiring, seed), higher is better.
 
     `target` holds the mean of a long training by wiring, or None; `cost` (log params, log MACs) by
-    wiring. Intervals are percentiles of a bootstrap over wirings.
+    wiring. Intervals are percentiles of a bootstrap over wirings; `icc_interval_f` is by the F
+    distribution.
     """
     groups = {}
     for (wiring, _), score in rows.items():
@@ -40,6 +41,7 @@ def measured(rows, target, cost, draws=1000):
         "within": found.within,
         "icc": found.one,
         "icc_interval": bounds(iccs),
+        "icc_interval_f": [found.low, found.high],
         "wirings": found.designs,
         "trainings": found.trainings,
         "cost_correlation": float(np.corrcoef(means, [cost[n][1] for n in names])[0, 1]),

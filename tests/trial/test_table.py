@@ -7,18 +7,14 @@ import numpy as np
 import pytest
 
 import sparx_nas
-from sparx_nas.table import TableError, front, open_table, read_table, write_table
+from sparx_nas.trial.table import TableError, front, open_table, read_table, write_table
 from support import tables
+from support.tables import fewer_with_ganglia as loss
 
 
 @pytest.fixture(scope="module")
 def space():
     return sparx_nas.load_space("mamba_micro")
-
-
-def loss(design):
-    """Say what a design comes to: less with ganglia, up to five."""
-    return 0.5 - 0.05 * min(5, len(design.graph.ganglia))
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +101,8 @@ def test_a_file_gives_the_same_table_back(table, tmp_path):
 def test_it_opens_without_torch(table, tmp_path):
     write_table(table, tmp_path / "a.npz")
     code = (
-        "import sys; from sparx_nas.table import open_table; "
-        f"t = open_table({str(tmp_path / 'a.npz')!r}); t.truth(t.designs[0]); "
+        "import sys; from sparx_nas import table as tables; "
+        f"t = tables.open_table({str(tmp_path / 'a.npz')!r}); t.truth(t.designs[0]); "
         "print([m for m in ('torch', 'ray', 'optuna', 'timm') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

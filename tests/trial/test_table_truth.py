@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sparx_nas.table.truth import truths
+from sparx_nas.trial.table.truth import truths
 
 
 def drawn(rng, *, designs, trainings, scatter, within, slope):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import SparxError
-from sparx_nas.table.truth import Truth, Truths, truths
 from sparx_nas.trial.measures import Direction
 from sparx_nas.trial.reliability import Reliability, reliability
+from sparx_nas.trial.table.truth import Truth, Truths, truths
 
 MEASURES: Mapping[str, Direction] = {
     "val_loss": "min",

@@ -13,7 +13,7 @@ import numpy as np
 from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import SparxError, did_you_mean
 from sparx_nas.ground.record import write_bytes
-from sparx_nas.table.table import Table, TableError
+from sparx_nas.trial.table.table import Table, TableError
 
 SUFFIX = ".npz"
 SCHEMA = 1
@@ -114,4 +114,4 @@ def _unpacked(array: Any) -> Any:
 
 def _folder() -> Traversable:
     """Return where the package keeps its tables."""
-    return files("sparx_nas.table").joinpath("tables")
+    return files("sparx_nas.trial.table").joinpath("tables")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparx_nas.table import read_table
+from sparx_nas.trial.table import read_table
 from support.patience import PATIENCE_S
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "table.py"

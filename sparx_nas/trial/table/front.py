@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.table.table import MEASURES, Table, TableError
 from sparx_nas.trial.pareto import pareto_front
+from sparx_nas.trial.table.table import MEASURES, Table, TableError
 
 DRAWS = 1000
 
