@@ -33,14 +33,16 @@ from rows import Row, append_rows, read_rows
 from scipy.stats import wilcoxon
 
 from sparx_nas.search.asked.settings import BASELINE_SEEDS
-from sparx_nas.search.proposing.sampler import PinningSampler
+from sparx_nas.search.proposing.sampler import PinningSampler, distributions
 from sparx_nas.search.simulating.simulation import Simulated, asked, simulate
+from sparx_nas.search.simulating.tabled import tabled
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial.pareto import hypervolume, pareto_front, top_trial
 from sparx_nas.trial.table import Table
 from sparx_nas.trial.values import TrialRecord
 
-SAMPLERS = ("random", "tpe", "nsga2", "local")
+LOCAL = "local"
+SAMPLERS = ("random", "tpe", "nsga2", LOCAL)
 EXHAUSTIVE = "exhaustive"
 BUDGETS = (25, 50, 100, 200)
 EVERYTHING = 0
@@ -82,6 +84,31 @@ class LocalSampler(BaseSampler):
         return self.step.get(param_name, choices[self.rng.integers(len(choices))])
 
 
+class ExhaustiveSampler(BaseSampler):
+    """Goes through all designs, each once, in an order of its seed."""
+
+    def __init__(self, seed: int, space: SearchSpace) -> None:
+        designs = space.enumerate()
+        assert designs is not None, "a table can be listed"
+        self.space = space
+        self.left = [designs[i] for i in np.random.default_rng(seed).permutation(len(designs))]
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return distributions(self.space)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return dict(self.space.encode(self.left.pop()) or {})
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, distribution: BaseDistribution
+    ) -> Any:
+        raise AssertionError("all genes are drawn at once")
+
+
 def make(args: argparse.Namespace) -> None:
     """Simulate what is not there yet."""
     there = {tuple(row["job"]) for row in read_rows(args.rows)}
@@ -99,11 +126,16 @@ def jobs_of(args: argparse.Namespace) -> list[tuple[str, str, int, int]]:
 def searched(problem: str, sampler: str, budget: int, seed: int) -> Row:
     """Simulate a search and judge what it announces."""
     table, space = opened(problem)
-    trials = len(table.designs) if sampler == EXHAUSTIVE else candidates(budget, space)
+    everything = len(table.designs) - len(table.baselines)
+    trials = everything if sampler == EXHAUSTIVE else candidates(budget, space)
     options = {"trials": str(trials), "seed": str(seed), "objectives": "val_loss,macs"}
-    own = PinningSampler(LocalSampler(seed), space) if sampler == "local" else None
-    if own is None:
-        options["sampler"] = CHANCE if sampler == EXHAUSTIVE else sampler
+    own: BaseSampler | None = None
+    if sampler == LOCAL:
+        own = PinningSampler(LocalSampler(seed), space)
+    elif sampler == EXHAUSTIVE:
+        own = ExhaustiveSampler(seed, tabled(space, table))
+    else:
+        options["sampler"] = sampler
     found = simulate(table, space, asked(table, space, **options), sampler=own)
     return {"job": (problem, sampler, budget, seed), "trials": trials} | judged(found, table)
 

@@ -37,7 +37,13 @@ def time_it(run: Callable[[], object], *, repeats: int, warm_up: int = 3) -> dic
     }
 
 
-def report(benchmark: str, results: Sequence[Mapping[str, Any]], *, device: str = "cpu") -> None:
+def report(
+    benchmark: str,
+    results: Sequence[Mapping[str, Any]],
+    *,
+    device: str = "cpu",
+    packages: Sequence[str] = PACKAGES,
+) -> None:
     """Print a record as JSON: the results, and the machine and versions they belong to."""
     record = {
         "benchmark": benchmark,
@@ -45,7 +51,7 @@ def report(benchmark: str, results: Sequence[Mapping[str, Any]], *, device: str 
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in packages},
         "threads": _threads(),
         "results": list(results),
     }

@@ -1,7 +1,8 @@
 """A search space cut down to the designs of a table, at the table's costs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -23,16 +24,21 @@ class TabledSpace(SearchSpace):
     """
 
     table: Table
+    _decoded: dict[frozenset[tuple[str, Any]], Architecture] = field(default_factory=dict)
+    """Designs of the table by genotype: simulated searches ask for the same ones all the time."""
 
     def decode(self, genotype: Genotype) -> Architecture:
         """Return the architecture that a full genotype means.
 
         Raises: SpaceError if it is not in the table, or as `SearchSpace.decode`.
         """
-        design = super().decode(genotype)
-        if design not in self.table:
-            raise SpaceError(f"{design.id} is not in the table of {self.name}")
-        return design
+        key = frozenset(genotype.items())
+        if key not in self._decoded:
+            design = super().decode(genotype)
+            if design not in self.table:
+                raise SpaceError(f"{design.id} is not in the table of {self.name}")
+            self._decoded[key] = self.table.designs[self.table.place(design)]
+        return self._decoded[key]
 
     def cost(self, architecture: Architecture) -> CostEstimate:
         """Return what the table says that a design costs."""
@@ -53,6 +59,7 @@ class TabledSpace(SearchSpace):
         return list(self.table.designs) if len(self.table.designs) <= limit else None
 
 
+@lru_cache(maxsize=4)
 def tabled(space: SearchSpace, table: Table) -> TabledSpace:
     """Cut a space down to a table of it.
 
