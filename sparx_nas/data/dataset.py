@@ -23,7 +23,8 @@ SKIPPED_LISTED = 100
 class DataSet:
     """Images with fixed train, val and test splits.
 
-    `source` says where it was found, `rule` how the splits were made. `mean` and `std` are per
+    `source` says where it was found, `rule` how the splits were made, `notes` what else is to be
+    known of that. `mean` and `std` are per
     channel, of the train split, of pixels in [0, 1]. `splits` holds the number of images of each
     split; that of a split that is not loaded counts files nobody has tried to decode. `data_id` is
     16 hex digits over images, labels and splits, the test split among them whether it is loaded or
@@ -44,6 +45,7 @@ class DataSet:
     flips: bool
     unusable: tuple[Skipped, ...]
     stores: Mapping[str, Store] = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
     workers: int = 0
 
     @property
@@ -64,6 +66,7 @@ class DataSet:
             "name": self.name,
             "source": self.source,
             "rule": self.rule,
+            "notes": list(self.notes),
             "num_classes": self.num_classes,
             "commonest_class": self._commonest("val"),
             "classes": list(self.classes),

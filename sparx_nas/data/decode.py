@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from sparx_nas.data.augment import random_box
@@ -18,7 +18,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def decode(file: Path | IO[bytes], side: int) -> Image.Image:
-    """Decode an image file to RGB; a JPEG is reduced while reading if it is far larger than `side`.
+    """Decode an image file to RGB, upright; a JPEG far larger than `side` is reduced while reading.
 
     Raises: whatever Pillow raises on a broken file, which is not only OSError.
     """
@@ -28,7 +28,16 @@ def decode(file: Path | IO[bytes], side: int) -> Image.Image:
             scale = side / min(image.size)
             image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
             image.load()
-            return to_rgb(image)
+            return to_rgb(upright(image))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn and mirror an image as its EXIF orientation says, which is how viewers show it."""
+    try:
+        return ImageOps.exif_transpose(image)
+    # Pillow raises anything on broken EXIF data; viewers then show the image as it is stored.
+    except Exception:
+        return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

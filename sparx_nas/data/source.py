@@ -85,8 +85,9 @@ class Source:
     """A data set as stored.
 
     `train` is what train is taken from; val as well unless `val` is given, and test too unless
-    `test` is, which `test_origin` puts in words. `flips` says whether a mirrored image is still of
-    its class. `skipped` lists files left out at sight.
+    `test` is, which `val_origin` and `test_origin` put in words. `flips` says whether a mirrored
+    image is still of its class. `skipped` lists files left out at sight, `notes` are remarks on how
+    the images were told apart.
     """
 
     name: str
@@ -97,8 +98,10 @@ class Source:
     train: Pool
     val: Pool | None = None
     test: Pool | None = None
+    val_origin: str = "the data set's own"
     test_origin: str = "the data set's own"
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def digest_files(root: Path, files: Sequence[str], sizes: Sequence[int], labels: Labels) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparx_nas.data.decode import decode, to_rgb
+from sparx_nas.data.decode import decode, to_rgb, upright
 from sparx_nas.data.source import Found, Source, digest_files, readable
 from sparx_nas.data.splits import Labels
 from sparx_nas.ground.errors import DataError
@@ -58,7 +58,7 @@ class TimmPool:
         if hasattr(self.dataset, "reader"):
             with self.dataset.reader[index][0] as file:
                 return decode(file, side)
-        return to_rgb(self.dataset[index][0])
+        return to_rgb(upright(self.dataset[index][0]))
 
 
 def find_timm(name: str, data_dir: Path | None) -> Found:

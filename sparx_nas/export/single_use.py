@@ -74,8 +74,9 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
 
 def prepare(image: Any) -> Tensor:
     """Turn an image of Pillow into an input (1, C, H, W), as it was done in training."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
+    image = ImageOps.exif_transpose(image)
     image = image.convert("L" if len(MEAN) == 1 else "RGB")
     scaled = image.resize(_scaled_size(*image.size), Image.Resampling[INTERPOLATION.upper()])
     fill = tuple(round(255 * value) for value in MEAN)

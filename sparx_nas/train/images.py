@@ -27,7 +27,8 @@ def open_images(name: str, data_dir: Path | None, recipe: Recipe) -> Divided:
     """
     if name == IMAGENET:
         source = replace(read_folder(data_dir, with_test=False), name=IMAGENET)
-        assert source.test is not None, "an image folder has a val/"
+        if source.test is None:
+            raise DataError(f"{source.place} has no val/, which judges a training on {IMAGENET}")
         pools = {"train": source.train, "val": source.test}
         parts = {split: Part(pool, np.arange(len(pool.labels))) for split, pool in pools.items()}
         divided = Divided(source, parts, "val is val/; nothing is held out of train/")

@@ -71,6 +71,7 @@ def environment(job: Job, *, device: str, processes: int) -> dict[str, Any]:
             "name": source.name,
             "source": source.place,
             "rule": job.divided.rule,
+            "notes": list(source.notes),
             "data_id": job.divided.data_id,
             "splits": {split: len(part.picks) for split, part in parts.items()},
             "skipped": [[skip.path, skip.reason] for skip in source.skipped[:100]],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparx_nas.data import DATA_NAMES, DataSet, find_data, open_data
 from sparx_nas.data.augment import random_box, random_grid, read_grid
-from sparx_nas.data.catalog import Part, _data_id
+from sparx_nas.data.dividing import Part, _data_id
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.data.splits import take_stratified
 from sparx_nas.ground.errors import DataError, OptionError

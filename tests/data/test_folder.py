@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sparx_nas.data import find_data, open_data, store
 from sparx_nas.data.decode import decode, to_rgb
@@ -155,7 +155,7 @@ def test_a_class_whose_images_are_all_broken_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_parts_or_classes(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no train/ in it"):
+    with pytest.raises(DataError, match="neither class folders nor images"):
         opened(tmp_path)
     (tmp_path / "train").mkdir()
     (tmp_path / "val").mkdir()
@@ -232,3 +232,24 @@ def test_a_huge_announced_size_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "train" / "ant" / "bomb.bmp").write_bytes(head)
     data = opened(tmp_path)
     assert "DecompressionBombError" in data.skipped[0].reason
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_read_as_viewers_show_it(orientation: int, tmp_path: Path) -> None:
+    image = Image.new("RGB", (80, 40), "black")
+    image.paste("white", (0, 0, 40, 20))
+    said = Image.Exif()
+    said[0x0112] = orientation
+    for name, slack in (("x.png", 0), ("x.jpg", 8)):
+        image.save(tmp_path / name, exif=said)
+        with Image.open(tmp_path / name) as stored:
+            shown = np.asarray(ImageOps.exif_transpose(stored).convert("RGB")).astype(int)
+        read = np.asarray(decode(tmp_path / name, 40)).astype(int)
+        assert read.shape == shown.shape
+        assert abs(read - shown).max() <= slack
+
+
+def test_broken_exif_data_do_not_cost_the_image(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 4), "white")
+    image.save(tmp_path / "x.jpg", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff\x01")
+    assert decode(tmp_path / "x.jpg", 4).size == (8, 4)

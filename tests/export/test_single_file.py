@@ -14,7 +14,7 @@ from timm.data import create_transform
 
 from sparx_nas.architecture.families import FAMILIES
 from sparx_nas.architecture.network import Preprocessing
-from sparx_nas.data.decode import central_square
+from sparx_nas.data.decode import central_square, decode
 from sparx_nas.export.bundler.closure import resolve
 from sparx_nas.export.bundler.modules import read_module
 from sparx_nas.export.single_file import run_file, single_file
@@ -154,6 +154,18 @@ def test_an_image_is_prepared_as_timm_does(mode):
     found = module.prepare(image)[0]
     assert found.shape == (3, 16, 16)
     assert (found - transform(image)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_prepared_upright_as_it_was_in_training(orientation, tmp_path):
+    prepared = Preprocessing(image_size=(16, 16), crop_pct=0.8, **RGB)
+    module = run_file(single_file(nets.network(in_chans=3, preprocessing=prepared)))
+    said = Image.Exif()
+    said[0x0112] = orientation
+    smooth((40, 30)).save(tmp_path / "a.png", exif=said)
+    with Image.open(tmp_path / "a.png") as image:
+        found = module.prepare(image)
+    assert torch.equal(found, module.prepare(decode(tmp_path / "a.png", 30)))
 
 
 def test_gray_images_and_classes(tmp_path, capsys):
