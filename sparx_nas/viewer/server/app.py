@@ -33,12 +33,21 @@ EMPTY_FIGURE: dict[str, Any] = {
     },
 }
 CHART: Any = {
-    "displaylogo": False,
     "responsive": True,
     "scrollZoom": False,
     "doubleClick": "autosize",
-    "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
+    # Named one by one: a new Plotly may add others, as it did one that uploads the chart.
+    "modeBarButtons": [
+        ["zoom2d", "pan2d", "select2d", "lasso2d"],
+        ["zoomIn2d", "zoomOut2d", "resetScale2d"],
+    ],
+    "displaylogo": False,
+    "showLink": False,
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "topojsonURL": "",
 }
+"""How charts behave; nothing in them leads to another server."""
 
 
 class ExplorerApp(Dash):
