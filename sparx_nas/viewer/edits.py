@@ -47,7 +47,7 @@ class Rule:
         if not 0 < self.density <= 1:
             raise GraphError(f"density is {self.density:g}; it is above 0 and at most 1")
         made = sparx_stage(depth, stride=self.stride, start=self.start - 1, window=self.window)
-        return thin_stage(made, self.density)
+        return made if self.density == 1 else thin_stage(made, self.density)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,30 +108,37 @@ def nearest_rule(stage: StageGraph) -> Nearest:
     """
     edges = _edges(stage)
     found = min(
-        ((len(edges ^ other), rule) for other, rule in _all_rules(stage.depth)),
+        (((edges ^ other).bit_count(), rule) for other, rule in _all_rules(stage.depth)),
         key=lambda pair: pair[0],
     )
     return Nearest(rule=found[1], changes=found[0])
 
 
 @lru_cache(maxsize=64)
-def _all_rules(depth: int) -> tuple[tuple[frozenset[tuple[int, int]], Rule], ...]:
-    """Return the distinct stages that rules make, each with its simplest rule."""
+def _all_rules(depth: int) -> tuple[tuple[int, Rule], ...]:
+    """Return the edges of the distinct stages that rules make, each with its simplest rule."""
     none = Rule(start=depth + 1, stride=1, window=1)
     found = {_edges(plain_stage(depth)): none}
     windows: list[int | None] = [*range(1, depth), None]
     for start in range(depth, 0, -1):
         for stride in range(depth, 0, -1):
-            ganglia = -(-(depth - start + 1) // stride)
+            if (depth - start) % stride or (start == depth and stride < depth):
+                # The same ganglia come of a later start, or of a larger stride.
+                continue
+            ganglia = (depth - start) // stride + 1
             for window in [*windows[: max(ganglia - 1, 0)], None]:
                 rule = Rule(start=start, stride=stride, window=window)
                 found.setdefault(_edges(rule.stage(depth)), rule)
     return tuple(found.items())
 
 
-def _edges(stage: StageGraph) -> frozenset[tuple[int, int]]:
-    """Return the aggregated edges as (source, target)."""
-    return frozenset((s, t) for t, row in enumerate(stage.sources, 1) for s in row)
+def _edges(stage: StageGraph) -> int:
+    """Return the aggregated edges as one bit each: a comparison is one XOR."""
+    found = 0
+    for target, row in enumerate(stage.sources):
+        bits = sum(1 << source for source in row)
+        found |= bits << target * (stage.depth + 1)
+    return found
 
 
 def _check_stage(graph: ConnectivityGraph, stage: int) -> None:

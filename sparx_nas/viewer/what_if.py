@@ -13,10 +13,9 @@ from sparx_nas.ground.errors import ArchitectureError, GraphError
 from sparx_nas.ground.quantities import percent
 from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer import edits
+from sparx_nas.viewer.bounds import check_design, check_ganglia
 
 OPERATIONS = ("layer", "edge", "rule", "wiring")
-DEEPEST = 64
-"""Layers of a stage that the explorer takes; the published models have up to 21."""
 LEAST_FOR_LATENCY = 8
 """Trials with a measured latency that a prediction needs."""
 
@@ -52,6 +51,7 @@ def changed(base: Architecture, operation: Any) -> Architecture:
         raise GraphError(f"no operation {kind!r}; there are {', '.join(OPERATIONS)}")
     graph = base.graph
     if kind == "wiring":
+        check_ganglia(operation.get("ganglia"), "wiring")
         try:
             made = ConnectivityGraph.from_ganglia(graph.depths, operation.get("ganglia", {}))
         except TypeError as cause:
@@ -189,17 +189,14 @@ def _whole(operation: Mapping[str, Any], name: str) -> int:
 def read_architecture(value: Any, where: str) -> Architecture:
     """Read the architecture that a page sends.
 
-    Raises: ArchitectureError if it is none.
+    Raises: ArchitectureError if it is none, or larger than the explorer takes.
     """
     if not isinstance(value, Mapping):
         raise ArchitectureError(f"{where}: not an architecture")
+    check_design(value, where)
     # The page edits wirings, so an id that was sent along may be that of another one.
     given = {key: v for key, v in value.items() if key not in ("id", "wiring_id")}
     try:
-        design = Architecture.from_dict(given, where=where)
-        deepest = max(design.graph.depths)
-    except (OverflowError, TypeError, ValueError) as cause:
+        return Architecture.from_dict(given, where=where)
+    except (AttributeError, OverflowError, TypeError, ValueError) as cause:
         raise ArchitectureError(f"{where}: not an architecture: {cause}") from cause
-    if deepest > DEEPEST:
-        raise ArchitectureError(f"{where}: {deepest} layers in a stage; {DEEPEST} is the most here")
-    return design

@@ -6,12 +6,10 @@ import time
 from contextlib import contextmanager
 from importlib.resources import files
 
-from waitress import create_server
-
 from sparx_nas.viewer.server.app import make_app
 from sparx_nas.viewer.server.catalogue import catalogue_of
 from sparx_nas.viewer.server.guard import Guard
-from sparx_nas.viewer.server.serving import bound
+from sparx_nas.viewer.server.serving import bound, server_of
 from support.patience import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,17 +32,22 @@ def served(target, *, space="", read_only=False):
     listener = bound("127.0.0.1", 0)
     port = listener.getsockname()[1]
     app = make_app(catalogue, Guard(port=port), read_only=read_only)
-    server = create_server(app, map=(sockets := {}), sockets=[listener], threads=8)
+    server = server_of(app, listener, sockets=(sockets := {}))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        server.task_dispatcher.shutdown()
-        # In its own thread, between two looks at its sockets.
-        server.trigger.pull_trigger(lambda: _close(sockets))
-        thread.join(timeout=PATIENCE_S)
-        assert not thread.is_alive(), "the page's server did not end"
+        closed(server, sockets, thread)
+
+
+def closed(server, sockets, thread):
+    """End a server that runs in a thread."""
+    server.task_dispatcher.shutdown()
+    # In its own thread, between two looks at its sockets.
+    server.trigger.pull_trigger(lambda: _close(sockets))
+    thread.join(timeout=PATIENCE_S)
+    assert not thread.is_alive(), "the page's server did not end"
 
 
 def _close(sockets):

@@ -25,7 +25,9 @@ BUTTONS = {
 }
 NAMES = re.compile(r"http://(www\.w3\.org/|graphml\.graphdrawing\.org/)[\w./-]*")
 """Names of formats, which look like addresses and are never asked for."""
-LEADING = re.compile(r"""(?i)\b(?:href|src|srcset|action|formaction|ping|poster)\s*=\s*["']?([^"'\s>]*)""")
+LEADING = re.compile(
+    r"""(?i)\b(?:href|src|srcset|action|formaction|ping|poster)\s*=\s*["']?([^"'\s>]*)"""
+)
 LOADED = re.compile(r"(?i)url\(\s*['\"]?([^'\")]*)|@import\s+['\"]([^'\"]*)")
 OPENERS = re.compile(r"window\.open|sendBeacon|WebSocket|EventSource|XMLHttpRequest|importScripts")
 
@@ -35,7 +37,9 @@ def run(tmp_path_factory):
     path = new_run(tmp_path_factory.mktemp("runs"))
     study = new_study(path)
     for i, architecture in enumerate(distinct(24)):
-        finished(path, study, architecture, 0.5 + 0.01 * (7 * i % 24), baseline="sparx" if i == 0 else "")
+        finished(
+            path, study, architecture, 0.5 + 0.01 * (7 * i % 24), baseline="sparx" if i == 0 else ""
+        )
     return path
 
 

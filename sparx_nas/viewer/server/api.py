@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, request, send_from_directory
+from flask import Blueprint, Response, abort, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from sparx_nas.architecture import Architecture
@@ -19,6 +19,7 @@ from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
 from sparx_nas.run_store import enqueue, trials_table
+from sparx_nas.viewer.bounds import check_sent
 from sparx_nas.viewer.server import answers
 from sparx_nas.viewer.server.catalogue import Catalogue
 from sparx_nas.viewer.server.source import Source
@@ -28,6 +29,8 @@ LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 MOST_BYTES = 200_000
 """Largest request body: an architecture has a few thousand."""
+MOST_ADDRESS = 4_000
+"""Longest address with its query, in characters: sixty trials' numbers have a few hundred."""
 
 
 def blueprint(catalogue: Catalogue, *, read_only: bool) -> Blueprint:
@@ -42,9 +45,16 @@ def blueprint(catalogue: Catalogue, *, read_only: bool) -> Blueprint:
     for rule, view in posts.items():
         path, name = f"/api/v1/run/<run>/{rule}", f"post_{view.__name__}"
         api.add_url_rule(path, name, partial(view, catalogue), methods=["POST"])
+    api.before_request(check_address)
     for kind in (SparxError, HTTPException, Exception):
         api.register_error_handler(kind, failed)
     return api
+
+
+def check_address() -> None:
+    """Refuse an address that is longer than any that the page asks for."""
+    if len(request.path) + len(request.query_string) > MOST_ADDRESS:
+        abort(414, f"an address of more than {MOST_ADDRESS:,} characters")
 
 
 def page_file(name: str) -> Response:
@@ -198,13 +208,17 @@ def failed(error: Exception) -> tuple[Response, int]:
 def sent() -> dict[str, Any]:
     """Return the JSON object of a request.
 
-    Raises: ArchitectureError if it is none, or too large.
+    Raises: ArchitectureError if it is none, or too large, or holds what is too large.
     """
     if (request.content_length or 0) > MOST_BYTES:
         raise ArchitectureError(f"a request of more than {MOST_BYTES:,} bytes")
-    value = request.get_json(silent=True)
+    try:
+        value = request.get_json(silent=True)
+    except RecursionError:
+        value = None
     if not isinstance(value, dict):
         raise ArchitectureError("a request without a JSON object")
+    check_sent(value)
     return value
 
 

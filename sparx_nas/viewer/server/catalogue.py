@@ -9,6 +9,7 @@ from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.run_store import read_status
 from sparx_nas.space import SearchSpace, load_space
 from sparx_nas.trial.values import Objective, Run, TrialRecord
+from sparx_nas.viewer.bounds import LONGEST
 from sparx_nas.viewer.server.source import Source
 
 CONFIG = "config.yaml"
@@ -36,8 +37,9 @@ class Catalogue:
         """
         names = self.names()
         if name not in names:
-            near = did_you_mean(name, names)
-            raise RunError(f"there is no run {name!r} here.{near}")
+            # Looking for the nearest name takes the product of their lengths.
+            near = did_you_mean(name[:LONGEST], names)
+            raise RunError(f"there is no run {name[:LONGEST]!r} here.{near}")
         with self._lock:
             if name not in self._sources:
                 assert self._folder is not None, "only runs of a folder are opened later"

@@ -1,12 +1,16 @@
 """Bind a port, say where the page is, and serve it until interrupted."""
 
 import logging
+import resource
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from flask import Flask
 from waitress import create_server
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
 
 from sparx_nas.ground.errors import DeviceError, SparxError
 from sparx_nas.viewer.server.app import make_app
@@ -14,10 +18,27 @@ from sparx_nas.viewer.server.catalogue import Catalogue, catalogue_of
 from sparx_nas.viewer.server.guard import Guard, guard_for
 
 PORT, TRIES, THREADS = 8050, 20, 8
-MOST_BYTES = 1_000_000
-"""Largest request that is read at all."""
+CONNECTIONS = 1_000
+"""Most connections at once, where the process may have as many files open."""
+IDLE_S = 30
+"""How long a connection may wait for its next whole request; the page asks every ten seconds."""
+MOST_BYTES, MOST_HEADER = 1_000_000, 100_000
+"""Largest request, and head of one, that is read at all."""
 PATIENCE_S = 2.0
 """How long the first reading of a run may take before the page is served without it."""
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]
+    """A connection whose patience starts anew with whole requests only, not with single bytes."""
+
+    last_activity: float
+
+    def handle_read(self) -> None:
+        """Take what came, and forget when it came if it is part of a request."""
+        before = self.last_activity
+        super().handle_read()
+        if self.request is not None:
+            self.last_activity = before
 
 
 def serve(
@@ -40,9 +61,7 @@ def serve(
     guard = guard_for(host, number)
     app = make_app(catalogue, guard, read_only=read_only)
     _read_first(catalogue)
-    server = create_server(
-        app, sockets=[listener], threads=THREADS, ident=None, max_request_body_size=MOST_BYTES
-    )
+    server = server_of(app, listener)
     _say(f"Explorer {address(host, guard)}")
     if guard.token:
         _say("Reachable from other machines: whoever has this address can use it.")
@@ -53,6 +72,37 @@ def serve(
         server.run()
     finally:
         server.close()
+
+
+def server_of(
+    app: Flask,
+    listener: socket.socket,
+    *,
+    idle_s: int = IDLE_S,
+    sockets: dict[int, object] | None = None,
+) -> TcpWSGIServer:
+    """Return a server that idle and slow connections neither fill nor hold a thread of.
+
+    `sockets` is where it keeps its connections. Where there are too many, new ones wait until old
+    ones have been idle for `idle_s`.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = create_server(
+        app,
+        map=sockets,
+        sockets=[listener],
+        threads=THREADS,
+        ident=None,
+        connection_limit=min(CONNECTIONS, 3 * files // 4),
+        channel_timeout=idle_s,
+        cleanup_interval=max(1, idle_s // 6),
+        # select() knows no file beyond the 1024th.
+        asyncore_use_poll=True,
+        max_request_body_size=MOST_BYTES,
+        max_request_header_size=MOST_HEADER,
+    )
+    server.channel_class = Connection
+    return server
 
 
 def bound(host: str, port: int | None) -> socket.socket:
