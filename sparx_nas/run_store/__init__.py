@@ -34,6 +34,7 @@ from sparx_nas.run_store.queue import judge as judge
 from sparx_nas.run_store.queue import limits_of as limits_of
 from sparx_nas.run_store.queue import read_run_space as read_run_space
 from sparx_nas.run_store.queue import waiting as waiting
+from sparx_nas.run_store.queue import withdraw as withdraw
 from sparx_nas.run_store.records import pareto_of as pareto_of
 from sparx_nas.run_store.records import records as records
 from sparx_nas.run_store.records import unfinished as unfinished

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,21 +24,30 @@ from sparx_nas.run_store.folder import (
     storage_of,
     study_name,
 )
-from sparx_nas.run_store.guests import guest_of, guests_name, open_guests
-from sparx_nas.run_store.study import StorageError, disconnect, has_study, may_wait, open_study
+from sparx_nas.run_store.guests import guest_of, guests_name, open_guests, turned
+from sparx_nas.run_store.study import (
+    StorageError,
+    disconnect,
+    fail,
+    has_study,
+    may_wait,
+    open_study,
+)
 from sparx_nas.space import SearchSpace, parse_space
-from sparx_nas.trial.values import Objective, Run, TrialRecord
+from sparx_nas.trial.values import Objective, Run, TrialRecord, name_of
 
 SOURCE = "viewer"
 """What a queued trial says of its origin."""
+WITHDRAWN = "withdrawn before it was trained"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A design that waits to be trained."""
+    """A design that waits to be trained; `number` is the one its trial has in the run."""
 
     architecture: Architecture
     guest: bool
+    number: int
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,34 @@ def enqueue(path: Path, run: Run, space: SearchSpace, architecture: Architecture
     return verdict
 
 
+def withdraw(path: Path, number: int) -> Waiting:
+    """Take back a design that waits under a number of the run; its trial stays, as a failed one.
+
+    It is claimed as a search claims it, so one of both gets it, never both.
+
+    Raises: RunError if nothing waits under that number, StorageError if the study cannot be
+    reached.
+    """
+    found = next((design for design in waiting(path) if design.number == number), None)
+    gone = RunError(f"{name_of(number)} does not wait: it was taken, or withdrawn before")
+    if found is None:
+        raise gone
+    config = read_config(path)
+    own, storage = study_name(path), storage_of(path, config)
+    objectives = tuple(Objective(**objective) for objective in config["objectives"])
+    place = turned(number) if found.guest else number
+    with _open(own, storage, objectives, guests=found.guest) as study:
+        backend = study._storage
+        trial = backend.get_trial_id_from_study_id_trial_number(study._study_id, place)
+        try:
+            if not backend.set_trial_state_values(trial, state=TrialState.RUNNING):
+                raise gone
+        except UpdateFinishedTrialError:
+            raise gone from None
+        fail(study, place, WITHDRAWN)
+    return found
+
+
 def waiting(path: Path) -> tuple[Waiting, ...]:
     """Return the designs that were handed to a run and that no search has taken yet.
 
@@ -128,10 +165,10 @@ def _designs(path: Path, trials: Sequence[FrozenTrial], *, guests: bool) -> Iter
     for trial in trials:
         with suppress(ArchitectureError, SpaceError):
             if guests:
-                yield Waiting(guest_of(trial), True)
+                yield Waiting(guest_of(trial), True, turned(trial.number))
             else:
                 genes = trial.system_attrs.get("fixed_params", {})
-                yield Waiting(read_run_space(path).decode(genes), False)
+                yield Waiting(read_run_space(path).decode(genes), False, trial.number)
 
 
 def queued(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparx_nas.architecture.graph import ConnectivityGraph, measures
 from sparx_nas.drawing import facts
-from sparx_nas.run_store import limits_of
+from sparx_nas.run_store import Waiting, limits_of
 from sparx_nas.trial.measures import MEASURES
 from sparx_nas.trial.pareto import best_trial, published_trial
 from sparx_nas.trial.values import Run, TrialRecord
@@ -111,6 +111,28 @@ def run_summary(run: Run) -> dict[str, Any]:
         "limits": limits_of(run),
         "running": [_progress(t) for t in run.trials if t.state == "running"],
     }
+
+
+def sent_designs(run: Run, queue: Sequence[Waiting]) -> list[dict[str, Any]]:
+    """List what was sent to a run, what waits last; a state of its own says that it is queued."""
+    begun = [
+        _sent(t.number, t.architecture.graph, t.guest) | {"state": t.state, "top1": _short(t.top1)}
+        for t in run.trials
+        if t.source
+    ]
+    waits = [
+        _sent(each.number, each.architecture.graph, each.guest) | {"state": "queued", "top1": None}
+        for each in queue
+        if all(t.number != each.number for t in run.trials)
+    ]
+    return [*begun, *waits]
+
+
+def _sent(number: int, graph: ConnectivityGraph, guest: bool) -> dict[str, Any]:
+    """Say which design was sent."""
+    found = _measured(graph)
+    told = {name: _short(found[name]) for name in ("ganglia", "edges")}
+    return {"number": number, "guest": guest, "wiring": graph.id[:ID_DIGITS]} | told
 
 
 def _progress(trial: TrialRecord) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sparx_nas.run_store import (
     load_run,
     read_run_space,
     waiting,
+    withdraw,
     write_config,
     write_status,
 )
@@ -282,3 +283,37 @@ def test_a_path_with_blanks_can_be_copied(tmp_path):
     write_status(path, state="finished")
     verdict = judge(load_run(path), runs.SPACE, DESIGNS[0], ())
     assert f"--resume '{path}'" in verdict.words
+
+
+@pytest.mark.parametrize("design", [DESIGNS[2], GUEST], ids=["of the space", "guest"])
+def test_a_design_that_waits_is_withdrawn_and_is_no_trial_of_the_run(run, design):
+    path, study = run
+    before = [t.number for t in load_run(path).trials]
+    sent(path, DESIGNS[3])
+    assert sent(path, design).accepted
+    (found,) = [w for w in waiting(path) if w.architecture.id == design.id]
+    assert withdraw(path, found.number) == found
+    assert [w.architecture.id for w in waiting(path)] == [DESIGNS[3].id]
+    assert [t.number for t in load_run(path).trials] == before
+    assert judged(path, design).accepted
+    assert study.ask().number == 2, "the other one is next, and not the one that was withdrawn"
+
+
+def test_what_a_search_took_is_not_withdrawn(run):
+    path, study = run
+    sent(path, DESIGNS[2])
+    (found,) = waiting(path)
+    taken = study.ask()
+    assert taken.number == found.number
+    for number in (found.number, 0, 99, -1):
+        with pytest.raises(RunError, match="does not wait"):
+            withdraw(path, number)
+    states = [t.state.name for t in study.get_trials(deepcopy=False)]
+    assert states == ["COMPLETE", "COMPLETE", "RUNNING"]
+
+
+def test_a_baseline_in_the_queue_is_not_withdrawn(run):
+    path, study = run
+    study.enqueue_trial(dict(runs.SPACE.encode(PLAIN)))
+    with pytest.raises(RunError, match="does not wait"):
+        withdraw(path, 2)

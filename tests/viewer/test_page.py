@@ -8,7 +8,7 @@ import pytest
 from sparx_nas.architecture import Architecture
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.record import write_json
-from sparx_nas.run_store import load_run, write_status
+from sparx_nas.run_store import load_run, waiting, write_status
 from sparx_nas.viewer.what_if import read_architecture
 from support.browser import ARGUMENTS, CHROMIUM, axe_violations, click_trial, opened, served, until
 from support.runs import SPACE, distinct, finished, large_run, new_run, new_study, opened_study
@@ -216,10 +216,18 @@ def test_a_design_is_sent_to_the_study_and_said(browser, tmp_path):
         page.click("#enqueue")
         page.wait_for_selector("#notice:not([hidden])")
         page.wait_for_selector("#enqueue[disabled]")
-    from sparx_nas.run_store import waiting
-
-    (queued,) = waiting(path)
-    assert queued.architecture.id not in {a.id for a in DESIGNS[:6]}
+        (queued,) = waiting(path)
+        assert queued.architecture.id not in {a.id for a in DESIGNS[:6]}
+        page.keyboard.press("6")
+        row = page.wait_for_selector(f"#sent [data-sent='{queued.number}']")
+        assert "queued" in row.inner_text()
+        assert queued.architecture.graph.id[:8] in row.inner_text()
+        assert "1 sent and queued" in page.inner_text("#progress")
+        assert page.inner_text("#run-name") == path.name
+        page.click("#sent button")
+        page.wait_for_selector("#sent [data-sent]", state="detached")
+        page.wait_for_selector("#enqueue:not([disabled])")
+    assert waiting(path) == ()
 
 
 def test_a_growing_run_arrives_and_disturbs_nothing(browser, tmp_path):
@@ -285,7 +293,7 @@ def test_axe_finds_nothing(browser, address, scheme):
         assert axe_violations(page) == []
         page.keyboard.press("Escape")
         edit(page)
-        for tab in "12345":
+        for tab in "123456":
             page.keyboard.press(tab)
             page.wait_for_timeout(150)
             assert axe_violations(page) == []

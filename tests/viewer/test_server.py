@@ -262,14 +262,45 @@ def test_a_token_is_needed_off_loopback(run):
     assert guard.token in address("0.0.0.0", guard)
 
 
-def test_read_only_takes_nothing(run):
+@pytest.mark.parametrize("change", ["enqueue", "withdraw"])
+def test_read_only_takes_nothing(run, change):
     guard = Guard(port=8050)
     client = make_app(catalogue_of(run, ""), guard, read_only=True).test_client()
-    body = {"architecture": distinct(9)[-1].to_dict()}
+    body = {"architecture": distinct(9)[-1].to_dict(), "number": 6}
     headers = {"X-SparX-CSRF": guard.csrf}
-    answer = client.post("/api/v1/run/micro-1/enqueue", json=body, headers=headers)
+    answer = client.post(f"/api/v1/run/micro-1/{change}", json=body, headers=headers)
     assert answer.status_code == 404
     assert "--read-only" in answer.get_json()["error"]
+
+
+def test_what_was_sent_is_listed_until_it_is_withdrawn(tmp_path):
+    path, designs = new_run(tmp_path), distinct(6)
+    study = new_study(path)
+    for design in designs[:2]:
+        finished(path, study, design, 0.5)
+    guard, catalogue = Guard(port=8050), catalogue_of(path, "")
+    client = make_app(catalogue, guard, read_only=False).test_client()
+    client.csrf = guard.csrf
+
+    def listed():
+        told = json.loads(gzip.decompress(client.get("/api/v1/run/micro-1/trials").data))
+        return [(one["number"], one["state"], one["wiring"]) for one in told["summary"]["sent"]]
+
+    baselines = {a.id for a in sparx_nas.load_space("mamba_micro").baselines.values()}
+    first, second = [d for d in designs[2:] if d.id not in baselines][:2]
+    for design in (first, second):
+        assert asked(client, "enqueue", {"architecture": design.to_dict()}).get_json()["accepted"]
+    ids = [design.graph.id[:8] for design in (first, second)]
+    assert listed() == [(2, "queued", ids[0]), (3, "queued", ids[1])]
+    assert asked(client, "withdraw", {"number": 2}).get_json()["id"] == first.id
+    assert listed() == [(3, "queued", ids[1])]
+    again = asked(client, "withdraw", {"number": 2})
+    assert again.status_code == 404
+    assert "does not wait" in again.get_json()["error"]
+    assert asked(client, "withdraw", {"number": "3"}).status_code == 400
+    assert finished(path, study, second, 0.7) == 3
+    catalogue.open("micro-1").read()
+    assert listed() == [(3, "complete", ids[1])]
 
 
 def test_hostile_names_stay_text(tmp_path):

@@ -1,8 +1,5 @@
 """The addresses of the server: `/api/v1/…` for the page, `/page/…` for its files."""
 
-import json
-import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -10,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, abort, request, send_from_directory
+from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from sparx_nas.architecture import Architecture
@@ -18,43 +15,39 @@ from sparx_nas.drawing.exports import EXPORTS
 from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
-from sparx_nas.run_store import enqueue, trials_table
-from sparx_nas.viewer.bounds import check_sent
+from sparx_nas.run_store import enqueue, trials_table, withdraw
 from sparx_nas.viewer.server import answers
 from sparx_nas.viewer.server.catalogue import Catalogue
+from sparx_nas.viewer.server.exchange import (
+    answer,
+    check_address,
+    download,
+    failed,
+    number_of,
+    sent,
+)
 from sparx_nas.viewer.server.source import Source
 from sparx_nas.viewer.what_if import read_architecture
 
-LOG = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
-MOST_BYTES = 200_000
-"""Largest request body: an architecture has a few thousand."""
-MOST_ADDRESS = 4_000
-"""Longest address with its query, in characters: sixty trials' numbers have a few hundred."""
 
 
 def blueprint(catalogue: Catalogue, *, read_only: bool) -> Blueprint:
     """Return the routes over what a server may open."""
     api = Blueprint("api", __name__)
-    posts = {**POSTS} | ({"enqueue": refused} if read_only else {})
+    posts = {**POSTS} | (dict.fromkeys(CHANGES, refused) if read_only else {})
     api.add_url_rule("/page/<path:name>", "page_file", page_file)
     api.add_url_rule("/api/v1/runs", "runs", partial(runs, catalogue))
     for rule, view in GETS.items():
         path = f"/api/v1/run/<run>/{rule}"
         api.add_url_rule(path, f"get_{view.__name__}", partial(view, catalogue))
     for rule, view in posts.items():
-        path, name = f"/api/v1/run/<run>/{rule}", f"post_{view.__name__}"
+        path, name = f"/api/v1/run/<run>/{rule}", f"post_{rule.partition('.')[0]}"
         api.add_url_rule(path, name, partial(view, catalogue), methods=["POST"])
     api.before_request(check_address)
     for kind in (SparxError, HTTPException, Exception):
         api.register_error_handler(kind, failed)
     return api
-
-
-def check_address() -> None:
-    """Refuse an address that is longer than any that the page asks for."""
-    if len(request.path) + len(request.query_string) > MOST_ADDRESS:
-        abort(414, f"an address of more than {MOST_ADDRESS:,} characters")
 
 
 def page_file(name: str) -> Response:
@@ -90,7 +83,7 @@ def trial(catalogue: Catalogue, run: str, number: int) -> Response:
 
 def curves(catalogue: Catalogue, run: str) -> Response:
     """Return the curves of the trials in the query."""
-    numbers = [_number(word) for word in request.args.get("trials", "").split(",") if word]
+    numbers = [number_of(word) for word in request.args.get("trials", "").split(",") if word]
     return answer(answers.curves_answer(catalogue.open(run), numbers))
 
 
@@ -118,7 +111,21 @@ def enqueued(catalogue: Catalogue, run: str) -> Response:
     with source.queueing:
         # Two pages may send the same design at the same moment.
         found = enqueue(source.path, source.snapshot().run, source.space, design)
+        source.read()
     return answer(asdict(found) | {"id": design.id})
+
+
+def withdrawn(catalogue: Catalogue, run: str) -> Response:
+    """Take a design back that waits to be trained."""
+    source, number = catalogue.open(run), sent().get("number")
+    if source.path is None:
+        raise RunError("a space has no search to take a design back from")
+    if type(number) is not int:
+        raise ArchitectureError(f"number is {number!r}; it is that of a design that waits")
+    with source.queueing:
+        found = withdraw(source.path, number)
+        source.read()
+    return answer({"number": found.number, "id": found.architecture.id})
 
 
 def refused(catalogue: Catalogue, run: str) -> Response:
@@ -171,55 +178,14 @@ POSTS: Mapping[str, Callable[..., Response]] = {
     "wiring": wiring,
     "what-if": what_if,
     "enqueue": enqueued,
+    "withdraw": withdrawn,
     "export.<kind>": export_sent,
     "drawing.svg": drawing_file,
 }
 
 
-def answer(value: Mapping[str, Any]) -> Response:
-    """Return JSON; a number that is none becomes null, for JSON knows no other."""
-    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
-    return Response(text, mimetype="application/json")
-
-
-def finite(value: Any) -> Any:
-    """Return JSON values with None in place of what is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
-
-
-def failed(error: Exception) -> tuple[Response, int]:
-    """Return an error as JSON: what is wrong, and how to mend it."""
-    if isinstance(error, SparxError):
-        code = 404 if isinstance(error, RunError) else 400
-        return answer({"error": str(error), "hint": error.hint}), code
-    if isinstance(error, HTTPException):
-        return answer({"error": error.description or error.name, "hint": ""}), error.code or 500
-    LOG.exception("a fault of the explorer")
-    said = f"a fault of the explorer: {type(error).__name__}: {error}"
-    return answer({"error": said, "hint": "its terminal says where, with -v"}), 500
-
-
-def sent() -> dict[str, Any]:
-    """Return the JSON object of a request.
-
-    Raises: ArchitectureError if it is none, or too large, or holds what is too large.
-    """
-    if (request.content_length or 0) > MOST_BYTES:
-        raise ArchitectureError(f"a request of more than {MOST_BYTES:,} bytes")
-    try:
-        value = request.get_json(silent=True)
-    except RecursionError:
-        value = None
-    if not isinstance(value, dict):
-        raise ArchitectureError("a request without a JSON object")
-    check_sent(value)
-    return value
+CHANGES = ("enqueue", "withdraw")
+"""Posts that change a run."""
 
 
 def drawing(
@@ -248,14 +214,6 @@ def exported(design: Architecture, title: str, kind: str) -> Response:
     return download(found.write(design, title), found.media_type, f"{title}.{found.ending}")
 
 
-def download(text: str, media_type: str, name: str) -> Response:
-    """Return text as a file with a harmless name."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
-    out = Response(text, mimetype=media_type)
-    out.headers["Content-Disposition"] = f'attachment; filename="{kept}"'
-    return out
-
-
 def _design(source: Source, asked: Any) -> tuple[str, Architecture]:
     """Return what the page calls a trial's number or an architecture."""
     if type(asked) is int:
@@ -263,14 +221,3 @@ def _design(source: Source, asked: Any) -> tuple[str, Architecture]:
         role = f" ({trial.baseline})" if trial.baseline else ""
         return f"{titled(trial)}{role}", trial.architecture
     return "What-if", read_architecture(asked, "drawing")
-
-
-def _number(word: str) -> int:
-    """Return a trial's number.
-
-    Raises: RunError if it is none.
-    """
-    try:
-        return int(word)
-    except ValueError as cause:
-        raise RunError(f"{word[:40]!r} is no trial's number") from cause

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sparx_nas.architecture.patterns import plain_stage
 from sparx_nas.run_store import Follower, Waiting, read_run_space, waiting
 from sparx_nas.space import SearchSpace
 from sparx_nas.trial.values import Run, TrialRecord
-from sparx_nas.viewer.columns import run_columns, run_summary
+from sparx_nas.viewer.columns import run_columns, run_summary, sent_designs
 from sparx_nas.viewer.edits import nearest_rule
 
 LOG = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Source:
             fresh = start - self._read_at < CHECK_S
             if self._snapshot is not None and mark == self._mark and fresh:
                 return
-            made = snapshot_of(self._follower.read(), waiting=len(self.waiting()))
+            made = snapshot_of(self._follower.read(), self.waiting())
             _warm(made.run)
             self._snapshot, self._mark, self.error = made, mark, ""
             self._read_at = time.monotonic()
@@ -149,9 +149,9 @@ def _warm(run: Run) -> None:
         nearest_rule(plain_stage(depth))
 
 
-def snapshot_of(run: Run, *, waiting: int = 0) -> Snapshot:
-    """Turn a run into what the page is told; `waiting` designs are queued in it."""
-    summary = run_summary(run) | {"waiting": waiting}
+def snapshot_of(run: Run, queue: Sequence[Waiting] = ()) -> Snapshot:
+    """Turn a run, and what is queued in it, into what the page is told."""
+    summary = run_summary(run) | {"sent": sent_designs(run, queue)}
     said: dict[str, Any] = {"summary": summary, "columns": run_columns(run)}
     text = json.dumps(said, separators=(",", ":"), allow_nan=False).encode()
     return Snapshot(

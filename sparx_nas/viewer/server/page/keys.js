@@ -13,12 +13,12 @@ const KEYS = {
   "/": "find a trial",
   "e": "begin or end a what-if",
   "u and U": "undo and redo",
-  "1 to 5": "trials, curves, layers, importance, features",
+  "1 to 6": "trials, curves, layers, importance, features, what was sent",
   "Escape": "show all trials again, end the comparison",
   "?": "these keys",
 };
 const VIEWS = ["arc", "matrix", "population"];
-const TABS = ["trials", "curves", "layers", "importance", "features"];
+const TABS = ["trials", "curves", "layers", "importance", "features", "sent"];
 
 function focusFirst(selector) {
   const found = document.querySelector(selector);

@@ -7,6 +7,7 @@ import { startKeys } from "./keys.js";
 import { poll, startLive } from "./live.js";
 import { attempt, notice } from "./notice.js";
 import { followHistory, readAddress, set, state, subscribe } from "./state.js";
+import { startSent } from "./sent.js";
 import { startTable } from "./table.js";
 import { startEditing } from "./what-if.js";
 import { startWiring } from "./wiring.js";
@@ -24,7 +25,8 @@ function showSummary() {
   badge.dataset.state = s.state;
   const parts = [];
   if (s.asked) parts.push(`${count(s.trained ?? 0)} of ${count(s.asked)} trained`);
-  if (s.waiting) parts.push(`${s.waiting} sent and waiting`);
+  const queued = (s.sent || []).filter((one) => one.state === "queued").length;
+  if (queued) parts.push(`${queued} sent and queued`);
   if (s.running.length) parts.push(`${s.running.length} running`);
   if (s.counts.failed) parts.push(`${s.counts.failed} failed`);
   parts.push(`${count(s.trials)} ${s.state === "space" ? "designs" : "trials"}, ${count(s.wirings)} wirings`);
@@ -50,7 +52,9 @@ async function listRuns() {
       return option;
     }),
   );
-  pick.closest("label").hidden = found.runs.length < 2;
+  const several = found.runs.length > 1;
+  pick.closest("label").hidden = !several;
+  document.getElementById("run-name").hidden = several;
   pick.addEventListener("change", () => {
     location.assign(`?run=${encodeURIComponent(pick.value)}`);
   });
@@ -75,7 +79,9 @@ function start() {
   startCharts();
   startEditing(edit);
   startKeys();
+  startSent();
   subscribe((changed) => changed.has("summary") && showSummary());
+  document.getElementById("run-name").textContent = state.run;
   showSummary();
   listRuns();
   document.getElementById("share").addEventListener("click", copyLink);

@@ -6,7 +6,7 @@ const CHOICES = {
   view: ["arc", "matrix", "population"],
   color: ["class", "age", "mass", "gradient", "ablation"],
   width: ["plain", "channels", "macs"],
-  tab: ["trials", "curves", "layers", "importance", "features"],
+  tab: ["trials", "curves", "layers", "importance", "features", "sent"],
 };
 
 export const state = {
