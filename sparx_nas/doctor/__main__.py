@@ -18,15 +18,7 @@ MARGIN = 11
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m sparx_nas.doctor") -> int:
     """Print the report; 0 if every backend that is there is right, 1 if one is wrong."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Say what this machine has, which kernels are used and why, and check them "
-        "against their specification.",
-    )
-    parser.add_argument(
-        "--format", choices=("plain", "json"), default="plain", help="(default: plain)"
-    )
-    args = parser.parse_args(argv)
+    args = _parser(prog).parse_args(argv)
     # torch takes seconds to import, and --help shall be instant.
     from sparx_nas.doctor.examination import examine
 
@@ -36,6 +28,19 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m sparx_nas.
     else:
         print("\n".join(_lines(report)))
     return 0 if report.right else WRONG
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Say what this machine has, which kernels are used and why, and check them "
+        "against their specification.",
+    )
+    parser.add_argument(
+        "--format", choices=("plain", "json"), default="plain", help="(default: plain)"
+    )
+    return parser
 
 
 def _lines(report: "Report") -> list[str]:

@@ -1,9 +1,9 @@
 """The report of a run: one file that opens from disk, loads nothing and runs no script."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sparx_nas.command.typed import dashboard, typed
 from sparx_nas.drawing import facts
 from sparx_nas.drawing.cards import card_id, cards, drawn, groups
 from sparx_nas.drawing.charts import curves_svg, front_svg, marks
@@ -172,15 +172,13 @@ def _reproduce(run: Run) -> Markup:
     )
     steps = {
         "Continue this run; finished trials are not repeated": (
-            f"python -m sparx_nas.search --resume {shlex.quote(run.path)}"
+            typed("search", "--resume", run.path)
         ),
         "Run the same search again, in a new folder": (
-            f"python -m sparx_nas.search --config {shlex.quote(folder + '/config.yaml')}"
+            typed("search", "--config", f"{folder}/config.yaml")
         ),
         "Build the best design at full width, without weights": python,
-        "Look at the study, if it is kept in the run": (
-            f"optuna-dashboard {shlex.quote(f'sqlite:///{folder}/study.db')}"
-        ),
+        "Look at the study, if it is kept in the run": dashboard(f"sqlite:///{folder}/study.db"),
     }
     parts = [
         part

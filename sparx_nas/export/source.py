@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
+from sparx_nas.command.typed import typed
 from sparx_nas.export.paths import without_folders
 from sparx_nas.ground.errors import ArchitectureError, ExportError
 from sparx_nas.ground.record import read_json
@@ -37,8 +38,7 @@ def read_source(folder: Path) -> Source:
     if not weights.is_file():
         raise ExportError(
             f"{place} has no {WEIGHTS}: there is nothing trained to export",
-            hint="search with --keep-weights front, or train the design in full: "
-            f"sparx-nas train --arch {place / ARCH}",
+            hint="search with --keep-weights front, or train the design in full by sparx-nas train",
         )
     with tempfile.TemporaryDirectory() as name:
         # The pair that `load_network` reads, also where config.json is not written yet.
@@ -62,7 +62,7 @@ def _place(folder: Path) -> Path:
     if not (folder / BEST).is_dir():
         raise ExportError(
             f"{folder} is a run without {BEST}/: no trial of it is complete",
-            hint=f"sparx-nas search --resume {folder}",
+            hint=typed("search", "--resume", folder),
         )
     return folder / BEST
 
@@ -87,6 +87,6 @@ def _of_a_run(best: Path) -> Network:
     if trial is None or trial.architecture.id != said:
         raise ExportError(
             f"{best} is not of the design that its run chooses now",
-            hint=f"sparx-nas search --resume {run_folder} writes it again",
+            hint=f"{typed('search', '--resume', run_folder)} writes it again",
         )
     return best_network(run, trial)

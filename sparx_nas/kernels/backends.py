@@ -12,6 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from sparx_nas.command.typed import typed
 from sparx_nas.ground.errors import DeviceError, did_you_mean
 from sparx_nas.kernels import cpu, linear
 from sparx_nas.kernels.library import cache_folder, library, why_missing
@@ -125,7 +126,7 @@ def resolve(backend: str, device: str = "cpu", dtype: torch.dtype = torch.float3
         return choose(device, dtype)
     reason = missing(backend, device, dtype)
     if reason:
-        hint = "sparx-nas doctor lists what is there; backend='auto' takes the fastest"
+        hint = f"{typed('doctor')} lists what is there; backend='auto' takes the fastest"
         raise DeviceError(f"the kernel backend '{backend}' cannot be used: {reason}", hint=hint)
     return backend
 

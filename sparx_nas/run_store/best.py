@@ -6,6 +6,7 @@ from textwrap import fill
 from typing import Any
 
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
+from sparx_nas.command.typed import typed_anywhere
 from sparx_nas.ground.errors import RunError
 from sparx_nas.ground.quantities import counted, percent, si
 from sparx_nas.ground.record import json_text, read_json, write_bytes, write_json
@@ -94,8 +95,8 @@ def _readme(run: Run, trial: TrialRecord, network: Network, *, with_weights: boo
     if with_weights:
         as_trained += (
             f"It loads `{WEIGHTS}`, the weights of that short training: a check that the design "
-            "works, not a network to use. `sparx-nas export .` writes it as ONNX, as a program of "
-            "torch.export and as one file of plain PyTorch."
+            f"works, not a network to use. `{typed_anywhere('export', '.')}` writes it as ONNX, as "
+            "a program of torch.export and as one file of plain PyTorch."
         )
     else:
         as_trained += "Its weights were not kept (`--keep-weights`)."

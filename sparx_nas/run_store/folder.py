@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from sparx_nas.command.typed import quoted
 from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.ground.record import read_json, write_json, write_text
 from sparx_nas.run_store.status import write_status
@@ -31,7 +32,7 @@ def create_folder(
     if path.exists():
         raise RunError(
             f"{path} exists",
-            hint=f"--resume {path} continues it, --experiment names another",
+            hint=f"--resume {quoted(path)} continues it, --experiment names another",
         )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

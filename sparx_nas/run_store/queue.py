@@ -1,6 +1,5 @@
 """Designs that a person hands to a search, running or to be resumed: judged first, then queued."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.command.typed import typed
 from sparx_nas.ground.errors import ArchitectureError, RunError, SpaceError
 from sparx_nas.ground.quantities import duration, percent
 from sparx_nas.run_store.environment import masked
@@ -242,7 +242,7 @@ def _consequence(run: Run, guest: bool, queue: Sequence[Waiting]) -> str:
     if times:
         said.append(f"A training takes about {duration(times[len(times) // 2])} here.")
     if run.status.get("state") != "running":
-        said.append(f"To resume: python -m sparx_nas.search --resume {shlex.quote(run.path)}")
+        said.append(f"To resume: {typed('search', '--resume', run.path)}")
     return " ".join(said)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from sparx_nas.command.typed import typed_anywhere
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.quantities import duration, percent, si
-from sparx_nas.train.job import Job
+from sparx_nas.train.job import ARCH, RECIPE, Job
 from sparx_nas.trial.device import device_name
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def summary(job: Job, facts: Mapping[str, Any]) -> str:
 
 def readme(job: Job, facts: Mapping[str, Any]) -> str:
     """Write what the folder holds, how good it is, and how to use it."""
-    recipe, cost = job.recipe, cost_of(job)
+    recipe, cost, name = job.recipe, cost_of(job), job.path.name
     scores = "\n".join(
         f"- {split} top-1 {score_text(score)}{_worth(split, facts)}"
         for split, score in facts["accuracy"].items()
@@ -130,10 +131,19 @@ from sparx_nas.models import load_network
 model, network = load_network("{job.path.name}")  # evaluation mode; network says how images go in
 ```
 
-- the same score again: `sparx-nas train --evaluate {job.path.name}`
-- the same training again: `--recipe recipe.yaml --arch arch.json`; to go on: `--resume`
+- the same score again: `{typed_anywhere("train", "--evaluate", name)}`
+- to go on: `{typed_anywhere("train", "--resume", name)}`
+- the same training again: `{_again(job)}`
 - curves: `metrics.jsonl`, and `tensorboard --logdir tensorboard`
 """
+
+
+def _again(job: Job) -> str:
+    """Return the command that trains alike, from the folder that this one is in."""
+    files = ("--arch", f"{job.path.name}/{ARCH}", "--recipe", f"{job.path.name}/{RECIPE}")
+    asked = {"--data": job.asked["data"], "--data-dir": job.asked["data_dir"]}
+    data = [word for flag, value in asked.items() if value for word in (flag, value)]
+    return typed_anywhere("train", *files, *data)
 
 
 def _worth(split: str, facts: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """One training with nothing left open: what is trained, on which images, by which recipe, where."""
 
 import json
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from sparx_nas.architecture.named import named
 from sparx_nas.architecture.network import CONFIG, Network, Preprocessing
 from sparx_nas.command.checks import anywhere
 from sparx_nas.command.options import Given
+from sparx_nas.command.typed import typed
 from sparx_nas.cost import estimate
 from sparx_nas.data import DATA_NAMES, Divided
 from sparx_nas.ground.errors import ArchitectureError, RunError
@@ -56,7 +56,7 @@ class Job:
     @property
     def resume_command(self) -> str:
         """Return the command that goes on with it."""
-        return f"sparx-nas train --resume {shlex.quote(str(self.path))}"
+        return typed("train", "--resume", self.path)
 
 
 def prepare(asked: Options) -> Job:
@@ -74,11 +74,14 @@ def prepare(asked: Options) -> Job:
     notes += _scaling_note(given, asked.fields)
     given = {**_split_of_run(path, asked.data), **given, **asked.fields, **warmup}
     recipe = read_recipe(given, size_of(estimate(architecture).params))
+    if not asked.recipe:
+        notes.append(f"by {place}, for no --recipe was named")
     data = _called(asked.data)
     folder = str(asked.data_dir.absolute()) if asked.data_dir else None
     called = {"arch": asked.arch, "data": data, "data_dir": folder, "recipe": place}
     name = asked.name or _name(path, asked.data)
-    return _job(asked.output / name, architecture, recipe, called, notes)
+    job = _job(asked.output / name, architecture, recipe, called, notes)
+    return job if asked.recipe or "batch_size" in asked.fields else _fitted(job)
 
 
 def prepare_again(asked: Options) -> Job:
@@ -215,6 +218,16 @@ def _shortened_warmup(
     place = f"{flags['epochs'].place}, which shortens warmup_epochs,"
     note = f"warmup_epochs is {kept} instead of {warmup}, for epochs is {now} instead of {before}"
     return {"warmup_epochs": Given(place, str(kept))}, [note]
+
+
+def _fitted(job: Job) -> Job:
+    """Make the batch of a recipe that nobody named no larger than the images there are."""
+    images, batch = job.images("train"), job.recipe.batch_size
+    least = 2 * job.recipe.accumulate
+    if not least <= images < batch:
+        return job
+    note = f"batch_size is {images} instead of {batch}, for there are no more train images"
+    return replace(job, recipe=replace(job.recipe, batch_size=images), notes=(*job.notes, note))
 
 
 def _scaling_note(base: Mapping[str, Given], flags: Mapping[str, Given]) -> list[str]:

@@ -41,7 +41,11 @@ class Options:
         None, path, "DIR", "where the data set is", "where it is usually found"
     )
     recipe: str | None = option(
-        None, some_text, "NAME|FILE", "imagenet, small, digits, or a YAML file", "by the data"
+        None,
+        some_text,
+        "NAME|FILE",
+        "imagenet, photos, small, digits, or a YAML file",
+        "by the data",
     )
     output: Path = option(Path("runs/train"), path, "DIR", "folder of the trainings")
     name: str | None = option(

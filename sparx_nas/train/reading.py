@@ -21,6 +21,8 @@ DEFAULTS: Mapping[str, str] = {
     "cifar100": "small",
 }
 """The recipe of a data set when nobody names one."""
+FOR_PICTURES = "photos"
+"""The same of an image folder, and of a data set that timm reads."""
 
 
 def recipe_names() -> list[str]:
@@ -31,14 +33,9 @@ def recipe_names() -> list[str]:
 def recipe_text(asked: str | None, data: str) -> tuple[str, str]:
     """Return the text of a recipe and how to call it: the file or name asked for, or by the data.
 
-    Raises: OptionError if there is none, or none is asked for and the data have none of their own.
+    Raises: OptionError if there is none.
     """
-    name = asked or DEFAULTS.get(data)
-    if name is None:
-        raise OptionError(
-            f"which recipe? {data} has none of its own",
-            hint=f"--recipe {' or '.join(recipe_names())}, or a YAML file",
-        )
+    name = asked or DEFAULTS.get(data, FOR_PICTURES)
     if name in recipe_names():
         return (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), f"recipe {name}"
     path = Path(name).expanduser()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sparx_nas.architecture.network import CONFIG, Network
 from sparx_nas.command.stopping import Stop, listening
+from sparx_nas.command.typed import quoted
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.ground.errors import RunError
 from sparx_nas.train.checkpoint import load_checkpoint, save_checkpoint
@@ -200,7 +201,7 @@ def _create(job: Job, world: World) -> None:
     if world.any(world.first and job.path.exists()):
         raise RunError(
             f"{job.path} exists already",
-            hint=f"--resume {job.path} goes on with it; --name gives another name",
+            hint=f"--resume {quoted(job.path)} goes on with it; --name gives another name",
         )
     if world.first:
         create_folder(job, device=device_name(world.device), processes=world.size)

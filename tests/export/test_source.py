@@ -61,7 +61,7 @@ def test_a_best_without_weights_says_how_to_get_some(run):
     with pytest.raises(ExportError, match="nothing trained to export") as caught:
         read_source(path)
     assert "--keep-weights front" in caught.value.hint
-    assert "sparx-nas train --arch" in caught.value.hint
+    assert "by sparx-nas train" in caught.value.hint
 
 
 def test_a_run_without_a_complete_trial(tmp_path):

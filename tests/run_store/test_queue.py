@@ -11,6 +11,7 @@ import pytest
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
+from sparx_nas.command.typed import typed
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
     enqueue,
@@ -142,7 +143,7 @@ def test_a_run_that_nobody_drives_says_how_to_resume_it(run):
     for design in (DESIGNS[3], GUEST):
         verdict = judged(path, design)
         assert verdict.accepted
-        assert f"python -m sparx_nas.search --resume {path}" in verdict.words
+        assert typed("search", "--resume", path) in verdict.words
 
 
 def test_a_live_run_says_what_the_design_takes_the_place_of(run):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,9 @@ from optuna.trial import TrialState
 
 import sparx_nas
 from sparx_nas.run_store import open_study
+from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.trial.pareto import published_trial
+from support.commands import main_of
 from support.patience import PATIENCE_S
 from support.search_run import BROKEN, Running, make_images, search, titles
 
@@ -23,7 +26,7 @@ BASELINES = 3
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_images(tmp_path_factory.mktemp("images"))
+    return make_images(tmp_path_factory.mktemp("images") / "my own")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,19 @@ def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr
     return place / "one"
+
+
+def test_what_it_prints_to_do_next_is_done(finished: Path, capsys: pytest.CaptureFixture[str]):
+    """The commands are run as they stand, the training as a dry run."""
+    lines = summary_lines(sparx_nas.load_run(finished), finished)
+    said = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.startswith("  ")}
+    train = shlex.split(said["train"])
+    assert main_of("train").main([*train[train.index("train") + 1 :], "--dry-run"]) == 0
+    assert "3 classes" in capsys.readouterr().out
+    again = shlex.split(said["go"].removeprefix("on "))
+    words = again[again.index("search") + 1 : again.index("--trials")]
+    assert main_of("search").main(words) == 0
+    assert "Nothing is left to train" in capsys.readouterr().out
 
 
 def study_of(path: Path) -> optuna.Study:

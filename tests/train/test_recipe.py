@@ -189,7 +189,7 @@ def test_wrong_options_are_all_named(argv: tuple[str, ...], said: tuple[str, ...
 def test_a_recipe_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
     with pytest.raises(OptionError, match="Did you mean 'imagenet'") as caught:
         recipe_text("imagenett", "digits")
-    assert "digits, imagenet, small" in caught.value.hint
+    assert "digits, imagenet, photos, small" in caught.value.hint
     with pytest.raises(OptionError, match="which recipe"):
         recipe_text(None, "pictures")
 

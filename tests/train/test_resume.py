@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from sparx_nas.architecture.network import Network
+from sparx_nas.command.typed import typed
 from sparx_nas.train import pipeline
 from sparx_nas.train.__main__ import main
 from sparx_nas.train.result import Curves, read_metrics
@@ -106,7 +107,7 @@ def test_a_stopped_training_goes_on_from_the_middle_of_an_epoch(
     monkeypatch.undo()
     said = capsys.readouterr().out
     assert "stopped after 1 of 3 epochs and 2 steps of the next" in said
-    assert f"sparx-nas train --resume {tmp_path / 'run'}" in said
+    assert typed("train", "--resume", tmp_path / "run") in said
     assert "1 of 3 epochs, not finished" in (tmp_path / "run" / "README.md").read_text()
     assert "test" not in Network.load(tmp_path / "run").facts["accuracy"]
     assert main(["--resume", str(tmp_path / "run"), "--device", "cpu"]) == 0

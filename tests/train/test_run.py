@@ -217,8 +217,8 @@ def test_imagenets_layout_holds_nothing_out_and_broken_images_are_stood_in_for(
     [
         ({"amp": "fp16"}, 2, "fp16, which needs a GPU"),
         ({"batch_size": 100}, 5, "there are only 64 train images"),
-        ({"data": "pictures"}, 2, "which recipe?"),
-        ({"data": "pictures", "recipe": "small", "ema": 0.9}, 5, "no data set and no folder"),
+        ({"data": "pictures"}, 5, "no data set and no folder"),
+        ({"data": "pictures", "recipe": "no-such"}, 2, "there is no recipe 'no-such'"),
         ({"arch": "nothing/here.json"}, 2, "there is no architecture"),
         ({"output": "/dev/null"}, 4, "cannot make /dev/null/wrong: Not a directory"),
         ({"normalize": "imagenet"}, 2, "digits has 1 channel"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import exit_code
+from sparx_nas.command.typed import typed
 from sparx_nas.ground.errors import OptionError
 from sparx_nas.ground.quantities import counted
 from sparx_nas.ground.record import write_text
@@ -155,7 +156,8 @@ def _write(
         sys.stdout.write("No settings were written.\n")
         return NOTHING
     write_text(path, settings_text(settings, space, best))
-    sys.stdout.write(f"\nSettings   {path}\nSearch     sparx-nas search --config {path}\n")
+    search = typed("search", "--config", path)
+    sys.stdout.write(f"\nSettings   {path}\nSearch     {search}\n")
     return 0
 
 

@@ -9,6 +9,7 @@ import optuna
 import ray
 
 from sparx_nas import run_store
+from sparx_nas.command.typed import quoted
 from sparx_nas.ground.errors import FailureLimitError
 from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.asked.settings import Settings
@@ -145,11 +146,13 @@ def _close(search: Search, run: Run, state: str, view: View) -> int:
     for line in summary_lines(run, path):
         view.message(line)
     if left := len(run_store.waiting(path)):
-        view.message(f"Handed in and not trained yet: {left}; --resume {path} trains what waits.")
+        view.message(
+            f"Handed in and not trained yet: {left}; --resume {quoted(path)} trains what waits."
+        )
     if stop.reason == "failures":
         raise FailureLimitError(
             "more trials failed than --max-failures allows",
-            hint=f"the reasons are in {path / 'search.log'}; --resume {path} goes on",
+            hint=f"the reasons are in {path / 'search.log'}; --resume {quoted(path)} goes on",
         )
     if state == "exhausted":
         view.message("Every architecture of the space within the limits has been trained.")

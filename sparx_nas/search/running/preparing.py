@@ -12,6 +12,7 @@ import ray
 
 from sparx_nas import run_store
 from sparx_nas.command.stopping import listening
+from sparx_nas.command.typed import quoted
 from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
 from sparx_nas.search.asked.places import Slots, slots
@@ -93,7 +94,7 @@ def _check_new(path: Path) -> None:
     Raises: RunError if there is something already, or the place cannot be written.
     """
     if path.exists():
-        hint = f"--resume {path} goes on with it; --experiment gives another name"
+        hint = f"--resume {quoted(path)} goes on with it; --experiment gives another name"
         raise RunError(f"{path} exists; a run is never overwritten", hint=hint)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

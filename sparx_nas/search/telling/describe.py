@@ -1,7 +1,6 @@
 """What `--dry-run` prints; none of it writes anything."""
 
 import os
-import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from sparx_nas.command.typed import quoted, typed
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.ground.quantities import duration, si
@@ -70,7 +70,7 @@ def _run_words(path: Path, resume: Path | None) -> str:
 def _place_problems(path: Path) -> list[SparxError]:
     """Say what keeps a run from being made there."""
     if path.exists():
-        hint = f"--resume {path} goes on with it; --experiment gives another name"
+        hint = f"--resume {quoted(path)} goes on with it; --experiment gives another name"
         return [RunError(f"{path} exists; a run is never overwritten", hint=hint)]
     place = next(parent for parent in path.absolute().parents if parent.exists())
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
@@ -197,7 +197,8 @@ def _split_sizes(settings: Settings, found: "Found | None") -> tuple[int, int] |
 
 def _calibrate_words(settings: Settings) -> str:
     """Return the command that measures it."""
-    return f"sparx-nas calibrate --space {settings.space} --data {shlex.quote(settings.data)}"
+    place = ("--data-dir", settings.data_dir) if settings.data_dir else ()
+    return typed("calibrate", "--space", settings.space, "--data", settings.data, *place)
 
 
 def _time_words(

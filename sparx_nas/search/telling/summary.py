@@ -1,10 +1,10 @@
 """What a search prints when it ends: the front, how it compares, and what to type next."""
 
-import shlex
 import textwrap
 from collections import defaultdict
 from pathlib import Path
 
+from sparx_nas.command.typed import dashboard, typed
 from sparx_nas.drawing import facts
 from sparx_nas.ground.quantities import counted
 from sparx_nas.search.telling.wording import (
@@ -30,6 +30,8 @@ COUNTED = {
     "interrupted": "interrupted",
 }
 NOUNS = ("baseline", "guest", "duplicate")
+DATA = {"--data": "data", "--data-dir": "data_dir"}
+"""Options that say what the data are, with the setting each comes from."""
 
 
 def summary_lines(run: Run, path: Path) -> list[str]:
@@ -131,30 +133,27 @@ def _numbers(numbers: list[int]) -> str:
     return shown + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")
 
 
-def _data(run: Run) -> str:
+def _data(run: Run) -> list[str]:
     """Return the options of a command that takes the data of the run."""
-    folder = run.config.get("data_dir")
-    options = {"--data": run.config.get("data"), "--data-dir": folder}
-    return " ".join(f"{flag} {shlex.quote(str(v))}" for flag, v in options.items() if v)
+    options = {flag: run.config.get(name) for flag, name in DATA.items()}
+    return [word for flag, value in options.items() if value for word in (flag, str(value))]
 
 
 def _next(run: Run, path: Path) -> list[str]:
     """Give commands to copy."""
     asked = run.config.get("trials")
     done = run.status.get("state") in ("finished", "exhausted")
-    more = f" --trials {2 * asked}" if done and isinstance(asked, int) else ""
+    more = ("--trials", 2 * asked) if done and isinstance(asked, int) else ()
     storage = run.config.get("storage") or f"sqlite:///{path / 'study.db'}"
     commands = {
         "report": str(path / "report.html"),
-        "explore": f"python -m sparx_nas.viewer {shlex.quote(str(path))}",
-        "go on": f"python -m sparx_nas.search --resume {shlex.quote(str(path))}{more}",
-        "study": f"optuna-dashboard {shlex.quote(str(storage))}",
+        "explore": typed("view", path),
+        "go on": typed("search", "--resume", path, *more),
+        "study": dashboard(str(storage)),
     }
     if run.front:
         best = path / "best"
         commands["best"] = f"{best}  (its README.md says how to load it)"
-        commands["train"] = (
-            f"python -m sparx_nas.train --arch {shlex.quote(str(best))} {_data(run)}"
-        )
-        commands["export"] = f"python -m sparx_nas.export {shlex.quote(str(best))}"
+        commands["train"] = typed("train", "--arch", best, *_data(run))
+        commands["export"] = typed("export", best)
     return ["Next", *(f"  {name:<8}{command}" for name, command in commands.items())]

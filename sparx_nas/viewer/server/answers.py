@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.command.typed import typed
 from sparx_nas.cost import to_networkx
 from sparx_nas.drawing import compare, facts, matrix, population
 from sparx_nas.drawing.associations import association_sentences, associations
@@ -199,7 +200,7 @@ def _importance_note(source: Source, trial: TrialRecord) -> dict[str, Any] | str
         return found
     if trial.state != "complete" or source.path is None:
         return "Edge importance needs a trained design."
-    command = f"sparx-nas importance {source.path} --trial {trial.number}"
+    command = typed("importance", source.path, "--trial", trial.number)
     return f"Not measured yet: {command} (its weights have to be kept)"
 
 

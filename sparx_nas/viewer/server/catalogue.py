@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sparx_nas.command.typed import typed
 from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.run_store import read_status
 from sparx_nas.space import SearchSpace, load_space
@@ -73,12 +74,12 @@ def catalogue_of(target: Path | None, space: str) -> Catalogue:
     if not target.is_dir():
         raise RunError(
             f"there is no run and no folder of runs at {target}",
-            hint="python -m sparx_nas.search makes one; --space NAME looks at a space without",
+            hint=f"{typed('search')} makes one; --space NAME looks at a space without",
         )
     if not runs_in(target):
         raise RunError(
             f"{target} holds no runs",
-            hint="python -m sparx_nas.search makes one; --space NAME looks at a space without",
+            hint=f"{typed('search')} makes one; --space NAME looks at a space without",
         )
     return Catalogue({}, target)
 
