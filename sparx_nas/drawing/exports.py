@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import networkx
-import yaml
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.cost import to_networkx
 from sparx_nas.drawing.wiring import wiring_svg
+from sparx_nas.ground.scalars import yaml_text
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def _json(architecture: Architecture, title: str) -> str:
 
 def _yaml(architecture: Architecture, title: str) -> str:
     """Write the fields of the JSON as YAML, the wiring one layer a line."""
-    text: str = yaml.safe_dump(architecture.to_dict(), sort_keys=False, default_flow_style=None)
+    text = yaml_text(architecture.to_dict(), default_flow_style=None)
     return f"# {_line(title)}\n{text}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from sparx_nas.ground.errors import SpaceError, SparxError, did_you_mean
+from sparx_nas.ground.scalars import ScalarError, scalar
 
 Scalar = int | float | str | bool
 
@@ -34,14 +35,24 @@ class Entry:
 
 @dataclass
 class Mistakes:
-    """Everything found wrong in one file; `place` is how the file is called in messages."""
+    """Everything found wrong in one file; `place` is how the file is called in messages.
+
+    Texts of `found` may be "": nobody is told what follows from another mistake.
+    """
 
     place: str
     found: list[tuple[int, str]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
     def add(self, where: Entry, text: str) -> None:
-        """Note a mistake at an entry."""
-        self.add_line(where.line, f"{where.path}: {text}" if where.path else text)
+        """Note a mistake at an entry; of a word that was refused the first one is told."""
+        said = f"{where.path}: {text}" if where.path else text
+        self.add_line(where.line, "" if where.path in self.refused else said)
+
+    def refuse(self, path: str, line: int, text: str) -> None:
+        """Note that the word at a path cannot be read."""
+        self.add_line(line, f"{path}: {text}")
+        self.refused.add(path)
 
     def add_line(self, line: int, text: str) -> None:
         """Note a mistake that belongs to a line rather than to a value."""
@@ -50,7 +61,7 @@ class Mistakes:
     def raise_all(self, error: type[SparxError] = SpaceError, *, hint: str = "") -> None:
         """Raise: `error` with all mistakes in the order of the file, one on a line."""
         ordered = sorted(self.found, key=lambda mistake: mistake[0])
-        lines = [f"{self.place}:{line}: {text}" for line, text in ordered]
+        lines = [f"{self.place}:{line}: {text}" for line, text in ordered if text]
         if len(lines) == 1:
             raise error(lines[0], hint=hint)
         if lines:
@@ -128,13 +139,12 @@ def _entry(node: yaml.Node, path: str, mistakes: Mistakes) -> Entry:
         return Entry(path, line, items)
     if isinstance(node, yaml.MappingNode):
         return Entry(path, line, _mapping(node, path, mistakes))
+    assert isinstance(node, yaml.ScalarNode), "a node is a list, a mapping or a word"
     try:
-        value = yaml.constructor.SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = getattr(error, "problem", None) or error
-        mistakes.add_line(line, f"{path}: cannot be read: {reason}")
-        value = None
-    return Entry(path, line, value)
+        return Entry(path, line, scalar(node))
+    except ScalarError as wrong:
+        mistakes.refuse(path, line, str(wrong))
+        return Entry(path, line, None)
 
 
 def _mapping(node: yaml.MappingNode, path: str, mistakes: Mistakes) -> dict[str, Entry]:
@@ -146,6 +156,8 @@ def _mapping(node: yaml.MappingNode, path: str, mistakes: Mistakes) -> dict[str,
         inner = f"{path}.{key}" if path else str(key)
         if not isinstance(key_node, yaml.ScalarNode):
             mistakes.add_line(line, f"{path}: a key is a word, not a list or a mapping")
+        elif key == "<<":
+            mistakes.add_line(line, f"{inner}: merges other mappings; write the values out")
         elif key in out:
             mistakes.add_line(line, f"{inner}: is here twice; first on line {out[key].line}")
         else:

@@ -11,6 +11,7 @@ import yaml
 from sparx_nas.command.typed import quoted
 from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.ground.record import read_json, write_json, write_text
+from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.run_store.status import write_status
 
 CONFIG = "config.yaml"
@@ -52,7 +53,7 @@ def create_folder(
 
 def write_config(path: Path, config: Mapping[str, Any]) -> None:
     """Write the settings of a run, plain YAML values; those of a resumed one replace the old."""
-    write_text(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    write_text(path / CONFIG, yaml_text(dict(config), allow_unicode=True))
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sparx_nas.ground.errors import ArchitectureError, RunError
 from sparx_nas.ground.record import read_json
 from sparx_nas.train.images import IMAGENET, normalisation, open_images
 from sparx_nas.train.options import Options
-from sparx_nas.train.reading import given_in, read_recipe, recipe_text
+from sparx_nas.train.reading import DEFAULTS, given_in, read_recipe, recipe_text
 from sparx_nas.train.recipe import Recipe, changes, size_of
 
 ARCH, RECIPE, ENV = "arch.json", "recipe.yaml", "env.json"
@@ -74,7 +74,7 @@ def prepare(asked: Options) -> Job:
     notes += _scaling_note(given, asked.fields)
     given = {**_split_of_run(path, asked.data), **given, **asked.fields, **warmup}
     recipe = read_recipe(given, size_of(estimate(architecture).params))
-    if not asked.recipe:
+    if not asked.recipe and asked.data not in DEFAULTS:
         notes.append(f"by {place}, for no --recipe was named")
     data = _called(asked.data)
     folder = str(asked.data_dir.absolute()) if asked.data_dir else None

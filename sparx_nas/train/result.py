@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tensorboardX import SummaryWriter
 from torch import nn
 
@@ -23,6 +22,7 @@ from sparx_nas.ground.errors import RunError
 from sparx_nas.ground.installed import versions
 from sparx_nas.ground.quantities import wilson
 from sparx_nas.ground.record import write_json, write_text
+from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.models import save_network
 from sparx_nas.train.describe import readme
 from sparx_nas.train.job import ARCH, ENV, RECIPE, Job
@@ -49,7 +49,7 @@ def create_folder(job: Job, *, device: str, processes: int) -> None:
         raise RunError(f"cannot make {job.path}: {cause.strerror}", hint=hint) from cause
     job.network.architecture.save(job.path / ARCH)
     head = "# Every field, resolved; --recipe takes this file to train alike.\n"
-    text = yaml.safe_dump(job.recipe.to_dict(), sort_keys=False, allow_unicode=True)
+    text = yaml_text(job.recipe.to_dict(), allow_unicode=True)
     write_text(job.path / RECIPE, head + text)
     write_json(job.path / ENV, environment(job, device=device, processes=processes))
 

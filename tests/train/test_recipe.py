@@ -15,6 +15,7 @@ from sparx_nas.train.options import read_options
 from sparx_nas.train.reading import given_in, read_recipe, recipe_names, recipe_text
 from sparx_nas.train.recipe import FIELD, GROUPS, Recipe, changes, size_of
 from sparx_nas.train.trainer import Trainer
+from support.search_run import make_images
 from support.train_jobs import ONE, job, tiny
 
 
@@ -190,8 +191,19 @@ def test_a_recipe_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
     with pytest.raises(OptionError, match="Did you mean 'imagenet'") as caught:
         recipe_text("imagenett", "digits")
     assert "digits, imagenet, photos, small" in caught.value.hint
-    with pytest.raises(OptionError, match="which recipe"):
-        recipe_text(None, "pictures")
+
+
+def test_pictures_of_ones_own_have_a_recipe_and_it_is_said(tmp_path: Path):
+    assert recipe_text(None, "pictures") == recipe_text("photos", "pictures")
+    tiny().save(tmp_path / "arch.json")
+    images = make_images(tmp_path / "my own")
+    words = ["--arch", str(tmp_path / "arch.json"), "--data", str(images), "--width", "1"]
+    job = prepare(read_options([*words, "--image-size", "8"], "train"))
+    assert job.notes == ("by recipe photos, for no --recipe was named",)
+    few = prepare(read_options([*words, "--limit", "20"], "train"))
+    assert few.recipe.batch_size == 20
+    assert "batch_size is 20 instead of 32" in few.notes[-1]
+    assert prepare(read_options([*words, "--recipe", "photos"], "train")).notes == ()
 
 
 def test_another_batch_size_is_remarked_upon_unless_the_rate_is_given(tmp_path: Path):

@@ -4,9 +4,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from sparx_nas.ground.errors import OptionError
+from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.search.asked.known import KEY, to_record
 from sparx_nas.search.asked.settings import Settings, written
 from sparx_nas.search.calibrating.levels import Level
@@ -47,4 +46,4 @@ def settings_text(settings: Settings, space: SearchSpace, level: Level) -> str:
     body |= {name: known[name] for name in ("epochs", "images", "seeds")}
     body[KEY] = to_record(found, chosen, space)
     head = "# Measured by sparx-nas calibrate; a reliability is that of one training's score.\n"
-    return head + yaml.safe_dump(body, sort_keys=False)
+    return head + yaml_text(body)

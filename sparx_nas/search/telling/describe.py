@@ -6,12 +6,11 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from sparx_nas.command.typed import quoted, typed
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.ground.quantities import duration, si
+from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.search.asked.known import known_reliability
 from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings, written
 from sparx_nas.search.telling.wording import WIDTH
@@ -50,7 +49,7 @@ def dry_run_text(
     lines += _labelled("scores", _score_words(settings, space, config))
     lines += _labelled("time", _time_words(settings, space, found, places))
     lines += _labelled("disk", _disk_words(settings, path, next(iter(costs.values()))))
-    dumped = yaml.safe_dump(written(settings), sort_keys=False, default_flow_style=None)
+    dumped = yaml_text(written(settings), default_flow_style=None)
     return "\n".join([*lines, "", "options", textwrap.indent(dumped, "  ")]), problems
 
 
