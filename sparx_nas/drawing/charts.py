@@ -27,7 +27,7 @@ class Mark:
     """A trial as a point; `y` is None for one that a limit kept from training.
 
     `kind` is front, dominated or infeasible; a baseline has its `name` besides. `bounds` is the
-    interval that y lies in.
+    interval that y lies in, `x_bounds` that of x.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Mark:
     name: str
     words: str
     bounds: tuple[float, float] | None = None
+    x_bounds: tuple[float, float] | None = None
 
 
 def marks(
@@ -73,6 +74,7 @@ def marks(
                 name=trial.baseline,
                 words="\n".join(said),
                 bounds=(bounds or {}).get(trial.number),
+                x_bounds=facts.spread(trial, x.name),
             )
         )
     return out
@@ -101,16 +103,17 @@ def front_svg(
     if not drawn:
         return Markup("")
     barred = [p for p, _ in drawn if p.bounds and (p.name or p.kind == "front")]
+    widths = [v for p, _ in drawn for v in (p.x, *(p.x_bounds or ()))]
     heights = [value for _, value in drawn] + [b for p in barred for b in p.bounds or ()]
     frame = Frame(
-        x=axis(x.name, [p.x for p, _ in drawn], start=LEFT, end=SIZE[0] - RIGHT),
+        x=axis(x.name, widths, start=LEFT, end=SIZE[0] - RIGHT),
         y=axis(y.name, heights, start=SIZE[1] - BOTTOM, end=TOP),
         size=SIZE,
     )
     steps = _steps(points, frame, x, y)
     parts = [frame_svg(frame, y_note=y_note), _step_line(steps)]
     parts.append(_untrained([p for p in points if p.y is None], frame))
-    parts.append(_bars(barred, frame))
+    parts.append(_bars(barred, drawn, frame))
     order = sorted(drawn, key=lambda mark: (bool(mark[0].name), mark[0].kind == "front"))
     for point, value in order:
         shape = point_shape(point, frame.x.at(point.x), frame.y.at(value))
@@ -157,10 +160,13 @@ def _step_line(corners: Sequence[tuple[float, float]]) -> Markup:
     return tag("path", d=path, class_="sx-step")
 
 
-def _bars(points: Sequence[Mark], frame: Frame) -> Markup:
-    """Draw how far values can be off."""
-    ends = [(frame.x.at(p.x), *map(frame.y.at, p.bounds)) for p in points if p.bounds]
-    return join(tag("path", d=f"M{x:.1f} {a:.1f}V{b:.1f}", class_="sx-bar") for x, a, b in ends)
+def _bars(up: Sequence[Mark], points: Sequence[tuple[Mark, float]], frame: Frame) -> Markup:
+    """Draw how far values can be off: y of `up`, and x of every point where that was measured."""
+    ends = [(frame.x.at(p.x), *map(frame.y.at, p.bounds)) for p in up if p.bounds]
+    wide = [(frame.y.at(y), *map(frame.x.at, p.x_bounds)) for p, y in points if p.x_bounds]
+    paths = [f"M{x:.1f} {a:.1f}V{b:.1f}" for x, a, b in ends]
+    paths += [f"M{a:.1f} {y:.1f}H{b:.1f}" for y, a, b in wide]
+    return join(tag("path", d=path, class_="sx-bar") for path in paths)
 
 
 def _untrained(points: Sequence[Mark], frame: Frame) -> Markup:
@@ -245,16 +251,12 @@ def curves_svg(
     if not shown:
         return Markup("")
     epochs = [e.epoch for trial in shown for e in trial.epochs]
+    reached = [e.top1 for trial in shown for e in trial.epochs]
     right = SIZE[0] - CURVES_RIGHT
     first, last = min(epochs), max(epochs)
     frame = Frame(
         x=Axis(name="epoch", low=first, high=max(last, first + 1), start=LEFT, end=right),
-        y=axis(
-            "top1",
-            [e.top1 for t in shown for e in t.epochs],
-            start=SIZE[1] - BOTTOM,
-            end=TOP,
-        ),
+        y=axis("top1", reached, start=SIZE[1] - BOTTOM, end=TOP),
         size=SIZE,
     )
     order = sorted(shown, key=lambda t: (bool(t.baseline), t.number in front))
@@ -271,8 +273,8 @@ def _curve(trial: TrialRecord, on_front: bool, frame: Frame) -> Markup:
     if len(spots) == 1:
         path += "h0"
     kind = "baseline" if trial.baseline else "front" if on_front else "dominated"
-    best = max(e.top1 for e in trial.epochs)
-    said = f"{facts.titled(trial)} {trial.baseline}".rstrip() + f": {percent(best)} at best"
+    best = percent(max(e.top1 for e in trial.epochs))
+    said = f"{facts.titled(trial)} {trial.baseline}".rstrip() + f": {best} at best"
     return tag(
         "path",
         tag("title", text(said)),

@@ -48,10 +48,22 @@ def interval(run: Run, trial: TrialRecord, split: str = "val") -> Interval | Non
 
 
 def bounds(run: Run, trial: TrialRecord, measure: str) -> Interval | None:
-    """Return the 95 % interval of a score, seeds and images; None for a cost, or if unknown."""
+    """Return the 95 % interval of a score, seeds and images, or the quartiles of a latency.
+
+    None for a cost that is counted, or if it is unknown.
+    """
+    if measure == "latency_ms":
+        return spread(trial, measure)
     if measure == "val_loss" and measure == run.score and trial.epochs:
         return run.noise.loss_interval(trial.val_losses, trial.epochs[-1].val_loss_error)
     return interval(run, trial) if measure == "top1" else None
+
+
+def spread(trial: TrialRecord, measure: str) -> Interval | None:
+    """Return the quartiles of a measured latency; None for what is no measured time."""
+    if measure != "latency_ms" or trial.latency is None:
+        return None
+    return trial.latency.low, trial.latency.high
 
 
 def interval_words(bounds: Interval | None) -> str:
@@ -118,6 +130,27 @@ def score_words(run: Run, trial: TrialRecord) -> str:
     """Return the score of a trial with its name: `validation loss 0.412`."""
     words = MEASURES[run.score].title.lower()
     return f"{words} {amount(run.score, trial.objectives.get(run.score))}"
+
+
+def latency_words(run: Run) -> str:
+    """Say how latencies were measured, and what is doubtful of them; "" where none was."""
+    known = [t for t in run.trials if t.latency]
+    if not known:
+        return ""
+    spans = sorted((t.latency.high - t.latency.low) / t.latency.ms for t in known if t.latency)
+    doubtful = [t.name for t in known if t.latency and t.latency.doubtful]
+    said = (
+        "Latencies were measured while no other trial of this search ran on the device, one image "
+        f"at a time; the middle half of passes is {percent(spans[len(spans) // 2])} of the median "
+        "wide in a usual trial."
+    )
+    if doubtful:
+        others = f" and {len(doubtful) - 3} more" if len(doubtful) > 3 else ""
+        said += (
+            f" The machine was busy with other programs when {', '.join(doubtful[:3])}{others} "
+            "were measured: compare those with care, or search again on a quiet machine."
+        )
+    return said
 
 
 def choice_words(run: Run) -> str:

@@ -208,6 +208,8 @@ def _caveats(run: Run) -> Markup:
             else " Intervals here cover only the sampling of images."
         ),
     ]
+    if words := facts.latency_words(run):
+        said.append(words)
     if fidelity:
         said.insert(
             0,

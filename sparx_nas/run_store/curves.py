@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparx_nas.ground.errors import RunError
+from sparx_nas.trial.latency import Latency
 from sparx_nas.trial.values import Epoch
 
 CURVES = "curves.jsonl"
@@ -32,6 +33,7 @@ class End:
     seconds: float
     device: str
     proxy_cost: Mapping[str, Any]
+    latency: Latency | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,11 @@ def _extended(curve: Curve, record: Mapping[str, Any]) -> Curve:
         epoch = Epoch.from_dict({name: _read(value) for name, value in known.items()})
         return replace(curve, epochs=(*curve.epochs, epoch))
     if kind == "end":
-        names = [field.name for field in fields(End) if field.name != "number"]
-        end = End(number=record["trial"], **{name: record[name] for name in names})
+        names = [f.name for f in fields(End) if f.name not in ("number", "latency")]
+        said = record.get("latency")
+        latency = Latency.from_dict(said) if said else None
+        known = {name: record[name] for name in names}
+        end = End(number=record["trial"], latency=latency, **known)
         return replace(curve, end=end)
     if kind == "test":
         correct = record["correct"]

@@ -109,6 +109,7 @@ def _record(
         duplicate_of=said.get("duplicate_of"),
         test_top1s=curve.test,
         source=said.get("source", ""),
+        latency=curve.end.latency if done and curve.end else None,
     )
 
 

@@ -1,8 +1,6 @@
-"""Accuracy on a split, and latency of a network."""
+"""Accuracy on a split."""
 
 import math
-import statistics
-import time
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +8,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sparx_nas.data import DataSet
-
-WARM_UP = 2
-REPEATS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +56,6 @@ def evaluate(
     # Copies of an image are no images of their own.
     error = float(each.std(correction=0)) / math.sqrt(len(each) / max(copies, 1))
     return Score(correct=correct, images=len(each), loss=float(each.mean()), loss_error=error)
-
-
-@torch.no_grad()
-def latency_ms(model: nn.Module, image: tuple[int, int, int], device: torch.device) -> float:
-    """Return the median milliseconds of a forward pass of one (C, H, W) image, warmed up."""
-    model = model.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    x = channels_last(torch.zeros(1, *image, device=device))
-    times = []
-    for _ in range(WARM_UP + REPEATS):
-        start = time.perf_counter()
-        with half_precision(device):
-            model(x)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[WARM_UP:])
 
 
 def half_precision(device: torch.device) -> torch.autocast:

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.trial.latency import Latency
 from sparx_nas.trial.measures import Direction, score_of
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ class TrialRecord:
     `CostEstimate.to_dict`). `baseline` is the name of the baseline it is, or "". `feasible` is
     False when a limit is broken; `violations` says which, as sentences. `test_top1` is there for
     front members of a finished run: the mean of `test_top1s`, one of each training. `source` is
-    "viewer" for a design that a person handed to the search.
+    "viewer" for a design that a person handed to the search. `latency` says how the latency was
+    measured, where it is an objective; older runs have its median alone, among the objectives.
 
     A trial with a negative number is a guest: its design is none that the run's space can express.
     It is trained as the others are and may stand on the front, but the sampler does not learn from
@@ -144,6 +146,7 @@ class TrialRecord:
     duplicate_of: int | None = None
     test_top1s: tuple[float, ...] = ()
     source: str = ""
+    latency: Latency | None = None
 
     @property
     def test_top1(self) -> float | None:

@@ -65,12 +65,13 @@ def run_columns(run: Run) -> dict[str, Any]:
 
 
 def _bounds(run: Run) -> dict[str, dict[str, list[float | int | None]]]:
-    """Return the 95 % intervals of accuracies, by split and trial, of front and baselines."""
+    """Return the 95 % intervals of scores, and a latency's quartiles, of front and baselines."""
     shown = {t.number: t for t in (*run.front, *(t for t in run.trials if t.baseline))}
     ways: dict[str, Callable[[TrialRecord], facts.Interval | None]] = {
         "top1": lambda trial: facts.bounds(run, trial, "top1"),
         "val_loss": lambda trial: facts.bounds(run, trial, "val_loss"),
         "test_top1": lambda trial: facts.interval(run, trial, "test"),
+        "latency_ms": lambda trial: facts.spread(trial, "latency_ms"),
     }
     return {
         name: {

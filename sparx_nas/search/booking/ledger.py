@@ -1,5 +1,6 @@
 """The books of a running search: what has ended, what is open, and what is still missing."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
 from sparx_nas.search.telling.progress import Running
 from sparx_nas.search.telling.wording import what_it_is
+from sparx_nas.trial.latency import Latency
 from sparx_nas.trial.values import Epoch, TrialRecord, name_of
 
 LOG = logging.getLogger(__name__)
@@ -105,12 +107,13 @@ class Ledger:
     def complete(self, number: int, epoch: Epoch, result: Mapping[str, Any]) -> None:
         """Book a trial that reached its last epoch: curve first, then the study.
 
-        `result` holds `seconds` and `device`, and `latency_ms` where it was asked for.
+        `result` holds `seconds` and `device`, and `latency` as JSON where it was asked for.
         """
         proposal = self.proposals[number]
         cost = self.search.target_cost(proposal.architecture)
         measured = {**cost, "top1": epoch.top1, "val_loss": epoch.val_loss}
-        measured["latency_ms"] = result.get("latency_ms")
+        latency = Latency.from_dict(json.loads(said)) if (said := result.get("latency")) else None
+        measured["latency_ms"] = latency.ms if latency else None
         end = run_store.End(
             number=number,
             objectives={o.name: float(measured[o.name]) for o in self.settings.objectives},
@@ -118,7 +121,10 @@ class Ledger:
             seconds=result["seconds"],
             device=result["device"],
             proxy_cost=self.search.proxy_cost(proposal.architecture),
+            latency=latency,
         )
+        if latency:
+            LOG.info("%s latency %.3g ms: %s", name_of(number), latency.ms, latency.words())
         self.books.end(end, proposal.architecture.id)
         run_store.complete(*self._place(number), end, self.settings.objectives)
         LOG.info("%s complete: %s in %.1f s", name_of(number), end.objectives, end.seconds)

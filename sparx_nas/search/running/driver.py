@@ -1,5 +1,7 @@
 """Run a search from its settings to its report."""
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,6 +97,9 @@ def _train(search: Search, proposals: Proposals, view: View) -> tuple[Run, str]:
     except BaseException:
         folder.write(ledger, "failed")
         raise
+    finally:
+        # On other machines of a cluster these empty files stay until their folder is emptied.
+        shutil.rmtree(Path(tempfile.gettempdir()) / f"{worker.ROOM}{name}", ignore_errors=True)
     if search.stop.asked:
         state = "interrupted"
     else:

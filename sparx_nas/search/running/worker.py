@@ -1,8 +1,10 @@
 """What runs in Ray's workers: trainings of candidates, and questions about data and device."""
 
 import json
+import tempfile
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -15,13 +17,19 @@ from safetensors.torch import load, save
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet, open_data
+from sparx_nas.ground.record import write_text
 from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
 from sparx_nas.trial.device import device_name, resolve_device
-from sparx_nas.trial.score import evaluate, latency_ms
+from sparx_nas.trial.latency import Latency
+from sparx_nas.trial.room import Room
+from sparx_nas.trial.score import evaluate
+from sparx_nas.trial.timing import measure_latency
 from sparx_nas.trial.training import Recipe, Trainings
 from sparx_nas.trial.values import Fidelity, name_of
 
+ROOM = "sparx-nas-room-"
+"""How the folder of a search's locks is called, before the name of the search."""
 Job = dict[str, Any]
 """A trial as JSON values: number, label, architecture, fidelity, recipe, data, device, threads,
 target, wants_latency. It travels as text, for Ray Tune takes nested values apart."""
@@ -35,7 +43,8 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first candidate."""
-        self.mailbox = ray.get_actor(config["mailbox"])
+        self.name = config["mailbox"]
+        self.mailbox = ray.get_actor(self.name)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -59,17 +68,21 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
     def _epoch(self) -> dict[str, Any]:
         """Run the next epoch of the job."""
         name_process(self.job["number"], self.job["label"])
-        if self.training is None:
-            self.training = _start(self.job)
-        epoch = self.training.run_epoch()
-        done = epoch.epoch == self.training.fidelity.epochs
-        result: dict[str, Any] = {"epoch": json.dumps(asdict(epoch)), "done": done}
-        if done:
-            result["device"] = device_name(self.training.device)
-            if self.job["wants_latency"]:
-                result["latency_ms"] = _latency(self.job, self.training.device)
-            weights = [_weights(training.model) for training in self.training.each]
-            ray.get(self.mailbox.put.remote(self.job["number"], weights))
+        room = None
+        if self.job["wants_latency"]:
+            room = room_of(self.name, resolve_device(self.job["device"]))
+        with room.shared() if room else nullcontext():
+            if self.training is None:
+                self.training = _start(self.job)
+            epoch = self.training.run_epoch()
+            done = epoch.epoch == self.training.fidelity.epochs
+            result: dict[str, Any] = {"epoch": json.dumps(asdict(epoch)), "done": done}
+            if done:
+                result["device"] = device_name(self.training.device)
+                weights = [_weights(training.model) for training in self.training.each]
+                ray.get(self.mailbox.put.remote(self.job["number"], weights))
+        if done and room:
+            result["latency"] = json.dumps(_latency(self.job, room, self.training.device).to_dict())
         return result
 
     def cleanup(self) -> None:
@@ -136,14 +149,26 @@ def _start(job: Job) -> Trainings:
     )
 
 
-def _latency(job: Job, device: torch.device) -> float:
-    """Measure the target network of a job."""
-    target = job["target"]
+def room_of(search: str, device: torch.device) -> Room:
+    """Return the room in which the trials of a search share a device of this machine."""
+    which = device.type
+    if which == "cuda":
+        which = str(torch.cuda.get_device_properties(device).uuid)
+    return Room(Path(tempfile.gettempdir()) / f"{ROOM}{search}" / which)
+
+
+def _latency(job: Job, room: Room, device: torch.device) -> Latency:
+    """Measure the target network of a job while the other trials wait; once a design."""
+    target, architecture = job["target"], Architecture.from_dict(job["architecture"])
     side, chans = target["image_size"], target["in_chans"]
-    model = build(
-        Architecture.from_dict(job["architecture"]), target["num_classes"], in_chans=chans
-    )
-    return latency_ms(model, (chans, side, side), device)
+    kept = room.folder / f"{architecture.id}.json"
+    with room.alone():
+        if kept.is_file():
+            return Latency.from_dict(json.loads(kept.read_text(encoding="utf-8")))
+        model = build(architecture, target["num_classes"], in_chans=chans)
+        found = measure_latency(model, (chans, side, side), device)
+        write_text(kept, json.dumps(found.to_dict()))
+    return found
 
 
 def _weights(model: torch.nn.Module) -> bytes:

@@ -42,6 +42,7 @@ def summary_lines(run: Run, path: Path) -> list[str]:
         _front(run, chosen),
         _comparison(run, chosen),
         textwrap.wrap(facts.reliability_words(run), WIDTH) if run.front else [],
+        textwrap.wrap(facts.latency_words(run), WIDTH),
         _counts(run),
         _failures(run),
     ]

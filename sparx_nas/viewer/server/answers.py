@@ -75,6 +75,8 @@ def _facts(run: Run, trial: TrialRecord) -> list[list[str]]:
             rows.append([label, amount(name, trial.cost[name]), ""])
     if trial.objectives.get("latency_ms"):
         measured = f"measured on {trial.device}"
+        if trial.latency:
+            measured = trial.latency.words()
         rows.append(["Latency", amount("latency_ms", trial.objectives["latency_ms"]), measured])
     if trial.fidelity:
         rows.append(

@@ -81,12 +81,15 @@ function trace(data, name, list, marker, more = {}) {
   };
 }
 
-// How far an accuracy can be off, by seeds and by images; nothing for other measures.
+// How far an accuracy can be off, by seeds and by images, and a latency; nothing for other measures.
 function bars(data, list, color) {
-  const bounds = data.bounds[state.y];
-  if (!bounds || !list.some((p) => bounds[p.number])) return {};
-  const reach = (side) => list.map((p) => (bounds[p.number] ? Math.abs(bounds[p.number][side] - p.y) : 0));
-  return { error_y: { type: "data", symmetric: false, array: reach(1), arrayminus: reach(0), color, thickness: 1, width: 3 } };
+  const along = (axis) => {
+    const bounds = data.bounds[state[axis]];
+    if (!bounds || !list.some((p) => bounds[p.number])) return {};
+    const reach = (side) => list.map((p) => (bounds[p.number] ? Math.abs(bounds[p.number][side] - p[axis]) : 0));
+    return { [`error_${axis}`]: { type: "data", symmetric: false, array: reach(1), arrayminus: reach(0), color, thickness: 1, width: 3 } };
+  };
+  return { ...along("x"), ...along("y") };
 }
 
 const open = (color, size, symbol = "circle-open") => ({ symbol, size, color, line: { width: 1.6, color } });
