@@ -1,6 +1,7 @@
 """The command `sparx-nas`: one word for each tool, the same as `python -m sparx_nas.<tool>`."""
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -13,14 +14,19 @@ TOOLS = {
     "doctor": "say what this machine has, which kernels are used, and check them",
     "view": "explore wirings in a browser: front, what-if, send to the search",
     "train": "train one architecture in full, by a recipe",
-    "export": "hand a trained network over: safetensors, ONNX, torch.export, one Python file",
+    "export": "hand a trained network over: safetensors, ONNX, one Python file",
     "importance": "say which aggregated edges of a trained trial matter",
 }
 """What each tool does, by its command."""
 PACKAGES = {"view": "viewer", "calibrate": "search.calibrating"}
 """The package below `sparx_nas` of a tool that is not called as its package is."""
 
-USAGE = 2
+ABOUT = (
+    "A stage of a backbone has normal layers, which read the layer before, and ganglion layers, "
+    "which read several earlier ones: the sparse cross-layer connections of SparX "
+    "(https://arxiv.org/abs/2409.09649)."
+)
+USAGE, WIDTH = 2, 80
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage() -> str:
     """List the tools."""
     lines = [f"  {name:<12}{does}" for name, does in TOOLS.items()]
-    head = ["usage: sparx-nas [-h] [--version] COMMAND …", "", sparx_nas.__doc__.splitlines()[0]]
+    about = [textwrap.fill(words, WIDTH) for words in (sparx_nas.__doc__.splitlines()[0], ABOUT)]
+    head = ["usage: sparx-nas [-h] [--version] COMMAND …", "", "\n\n".join(about)]
     more = "sparx-nas COMMAND --help lists the options of a command."
     return "\n".join([*head, "", *lines, "", more]) + "\n"
 

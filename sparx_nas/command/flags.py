@@ -1,5 +1,7 @@
 """The flags of a command line: groups, help and spelling; values stay as they were typed."""
 
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import field, make_dataclass
 from typing import Annotated, Any
@@ -8,6 +10,9 @@ import tyro
 
 from sparx_nas.command.options import Given, Option, flag_of, raw_of
 
+WIDTH = 80
+"""Columns of a description at most."""
+MARGIN = "  "
 NOT_GIVEN = "\0"
 """What an absent flag holds: no command line can."""
 
@@ -27,7 +32,9 @@ def parse_flags(
         "Flags", [(group, kind, field(default_factory=kind)) for group, kind in kinds.items()]
     )
     config = (tyro.conf.OmitArgPrefixes,)
-    found = tyro.cli(parser, args=list(argv), prog=prog, description=description, config=config)
+    found = tyro.cli(
+        parser, args=list(argv), prog=prog, description=filled(description), config=config
+    )
     given = {}
     for group, options in groups.items():
         for name, row in options.items():
@@ -35,6 +42,18 @@ def parse_flags(
             if _is_given(name, row, value, argv):
                 given[name] = Given(flag_of(name), raw_of(value))
     return given
+
+
+def filled(description: str) -> str:
+    """Return a description whose paragraphs, apart by blank lines, fit the terminal and 80 columns.
+
+    tyro wraps options only, and joins lines but where one begins with a blank.
+    """
+    wrap = textwrap.TextWrapper(
+        width=min(WIDTH, shutil.get_terminal_size().columns),
+        subsequent_indent=MARGIN,
+    )
+    return "\n\n".join(wrap.fill(part) for part in description.strip().split("\n\n"))
 
 
 def _is_given(name: str, row: Option, value: Any, argv: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from sparx_nas.command.flags import filled
 from sparx_nas.command.prompt import exit_code
 from sparx_nas.export.request import ALL, OPSETS, Check, read_request
 
@@ -79,7 +80,10 @@ class Options:
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Export a network and print what was written; return the exit code."""
     asked: Options = tyro.cli(
-        Options, args=argv if argv is None else list(argv), prog=prog, description=DESCRIPTION
+        Options,
+        args=argv if argv is None else list(argv),
+        prog=prog,
+        description=filled(DESCRIPTION),
     )
     return exit_code(lambda: _run(asked), verbose=asked.verbose)
 

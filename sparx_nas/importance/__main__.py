@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from sparx_nas.command.flags import filled
 from sparx_nas.command.prompt import exit_code
 from sparx_nas.ground.errors import OptionError
 
 PROG = "python -m sparx_nas.importance"
 DESCRIPTION = """Say which aggregated edges of a trained trial matter.
+
+An edge leads from an earlier output of a stage to a ganglion layer, whose channel aggregator (DMCA)
+joins what it reads.
 
 Measured on validation images; the test split is never opened:
 
@@ -48,7 +52,10 @@ class Options:
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Measure the edges of a trial and print what came of it; return the exit code."""
     asked: Options = tyro.cli(
-        Options, args=argv if argv is None else list(argv), prog=prog, description=DESCRIPTION
+        Options,
+        args=argv if argv is None else list(argv),
+        prog=prog,
+        description=filled(DESCRIPTION),
     )
     return exit_code(lambda: _run(asked), verbose=asked.verbose)
 

@@ -82,6 +82,9 @@ JUDGING = ("batch_size", "image_size", "crop_pct", "crop_mode", "interpolation",
 
 DESCRIPTION = """Train one architecture in full, by a recipe.
 
+It is a backbone of which some layers may be ganglion layers, which read several earlier ones, and
+the others normal layers: what a search found, or a published network.
+
 On several processes: torchrun --nproc-per-node N -m sparx_nas.train …
 
 Every field of a recipe has a flag of its own, which wins over the recipe.

@@ -12,7 +12,8 @@ from sparx_nas.ground.errors import OptionError, did_you_mean
 USAGE = 2
 ABOUT = (
     "See every wiring that a search found beside its front, change one, know its cost, and send it "
-    "to the search."
+    "to the search. A wiring says which layers are ganglion layers, which read several earlier "
+    "outputs of their stage, and which are normal layers, which read the one before."
 )
 
 

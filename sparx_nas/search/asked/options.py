@@ -190,6 +190,11 @@ CONFIGURABLE = tuple(name for name in OPTIONS if name not in ASKED_OF_ONE_CALL)
 
 DESCRIPTION = """Search the wirings of a vision backbone: train candidates, keep the Pareto front.
 
+A wiring says which layers are ganglion layers and what each of them reads. A normal layer reads
+the layer before it. A ganglion layer also reads several earlier outputs of its stage, by a dynamic
+multi-layer channel aggregator (DMCA): the sparse cross-layer connections of SparX
+(arXiv 2409.09649).
+
 The published SparX design and the plain and dense ones are always trained for comparison.
 """
 
