@@ -81,12 +81,14 @@ def to_networkx(
     """Return an architecture's wiring as its `to_networkx` does, with what every layer costs.
 
     Nodes have `params` and `macs` besides their shape (0 for stage inputs: stem and downsampling
-    are not layers).
+    are not layers); the graph has the `image_height` and `image_width` that they are counted for.
 
     Raises: ArchitectureError for a side below 1.
     """
     plan, out = architecture.plan(), architecture.to_networkx(image_size)
-    for i, layers in enumerate(_layers(plan, map_sizes(plan, *image_sides(image_size)))):
+    high, wide = image_sides(image_size)
+    out.graph.update(image_height=high, image_width=wide)
+    for i, layers in enumerate(_layers(plan, map_sizes(plan, high, wide))):
         for layer, cost in enumerate([Tally(), *layers]):
             out.nodes[layer_name(i, layer)].update(params=cost.params, macs=cost.macs)
     return out

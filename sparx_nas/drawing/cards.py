@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sparx_nas.architecture.graph import measures
 from sparx_nas.drawing import facts
 from sparx_nas.drawing.markup import Markup, join, tag, text
+from sparx_nas.drawing.paint import Paint
 from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.quantities import percent
 from sparx_nas.trial.measures import MEASURES, amount
@@ -80,7 +81,10 @@ def _card(run: Run, trial: TrialRecord, *, on_front: bool, is_best: bool) -> Mar
     """Draw one wiring with its numbers."""
     name = facts.titled(trial)
     m = measures(trial.architecture.graph)
-    svg = wiring_svg(trial.architecture, title=name, ids=f"w{trial.number}", standalone=False)
+    paint = Paint(image_size=run.target["image_size"])
+    svg = wiring_svg(
+        trial.architecture, title=name, ids=f"w{trial.number}", standalone=False, paint=paint
+    )
     wide = " wide" if max(trial.architecture.graph.depths) > WIDE_DEPTH else ""
     said = (
         f"{m.ganglia} of {m.layers} layers are ganglia, {m.edges} edges, density {m.density:.2f}, "

@@ -9,54 +9,61 @@ import networkx
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.cost import to_networkx
+from sparx_nas.drawing.paint import Paint
 from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.scalars import yaml_text
 
 
 @dataclass(frozen=True)
 class Export:
-    """A file to be handed over: its ending, its type, and how it is made of a design."""
+    """A file to be handed over: its ending, its type, and how it is made.
+
+    `write` takes a design, a title and the target (the arguments of `estimate`).
+    """
 
     ending: str
     media_type: str
-    write: Callable[[Architecture, str], str]
+    write: Callable[[Architecture, str, Mapping[str, int]], str]
 
 
-def _svg(architecture: Architecture, title: str) -> str:
+def _svg(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Draw the wiring with its style and legend in it."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{wiring_svg(architecture, title=title)}\n'
+    paint = Paint(image_size=target["image_size"])
+    svg = wiring_svg(architecture, title=title, paint=paint)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}\n'
 
 
-def _json(architecture: Architecture, title: str) -> str:
+def _json(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Write what `Architecture.load` reads."""
     return json.dumps(architecture.to_dict(), indent=2) + "\n"
 
 
-def _yaml(architecture: Architecture, title: str) -> str:
+def _yaml(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Write the fields of the JSON as YAML, the wiring one layer a line."""
     text = yaml_text(architecture.to_dict(), default_flow_style=None)
     return f"# {_line(title)}\n{text}"
 
 
-def _graphml(architecture: Architecture, title: str) -> str:
+def _graphml(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Write the graph with shapes and cost on its nodes."""
-    graph = to_networkx(architecture)
+    graph = to_networkx(architecture, target["image_size"])
     graph.graph["title"] = _line(title)
     out = BytesIO()
     networkx.write_graphml(graph, out)
     return out.getvalue().decode()
 
 
-def _node_link(architecture: Architecture, title: str) -> str:
+def _node_link(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Write the graph as networkx's node-link JSON."""
-    graph = to_networkx(architecture)
+    graph = to_networkx(architecture, target["image_size"])
     graph.graph["title"] = title
     return json.dumps(networkx.node_link_data(graph, edges="edges"), indent=1) + "\n"
 
 
-def _python(architecture: Architecture, title: str) -> str:
+def _python(architecture: Architecture, title: str, target: Mapping[str, int]) -> str:
     """Write a program that builds the network with new weights."""
     said = json.dumps(architecture.to_dict(), indent=4)
+    built = ", ".join(f"{name}={target[name]}" for name in ("num_classes", "in_chans"))
     lines = [
         f"# {_line(title)}: the backbone at full width, with new weights.",
         "import json",
@@ -66,7 +73,7 @@ def _python(architecture: Architecture, title: str) -> str:
         f"ARCHITECTURE = r'''{said}'''",
         "",
         "architecture = sparx_nas.Architecture.from_dict(json.loads(ARCHITECTURE))",
-        "model = sparx_nas.build(architecture, num_classes=1000)",
+        f"model = sparx_nas.build(architecture, {built})",
         "",
     ]
     return "\n".join(lines)

@@ -1,16 +1,17 @@
 """Draw a wiring as matrices, one a stage: rows are readers, columns the layers before them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import INPUT, ConnectivityGraph, layer_name, measures
-from sparx_nas.drawing.compare import difference_words
+from sparx_nas.drawing.difference import difference_words
 from sparx_nas.drawing.markup import Markup, tag, text
 from sparx_nas.drawing.paint import LAYERS, Sample, known, sheet, symbol
 from sparx_nas.drawing.wiring import TITLE, edges_from_end
+from sparx_nas.space.fields import USUAL_TARGET
 
 WIDE = 620.0
 """Matrices wrap into rows of this width in px, and cells shrink to it where one alone is wider."""
@@ -55,6 +56,7 @@ def matrix_svg(
     ids: str = "",
     title: str = "",
     standalone: bool = True,
+    target: Mapping[str, int] = USUAL_TARGET,
 ) -> Markup:
     """Draw the edges an architecture has and could have; with `vs`, of both, matched from the end.
 
@@ -71,20 +73,22 @@ def matrix_svg(
         title=title,
         id=ids or None,
         class_="sx sx-wiring sx-matrix",
-        aria_label=_summary(a, vs, title),
+        aria_label=_summary(a, vs, title, target),
         data_wiring=a.graph.id,
     )
 
 
-def _summary(a: Architecture, vs: Architecture | None, title: str) -> str:
-    """Say in words what the matrices show."""
+def _summary(
+    a: Architecture, vs: Architecture | None, title: str, target: Mapping[str, int]
+) -> str:
+    """Say in words what the matrices show; costs are those at the target."""
     m, lead = measures(a.graph), f"{title}: matrices" if title else "Matrices"
     rows = "; ".join(f"{name} reads {', '.join(row)}" for name, row in a.graph.ganglia.items())
     said = (
         f"{lead} of {len(a.graph.stages)} stages, {m.edges} aggregated edges, {m.density:.0%} of "
         f"those possible. {rows or 'No layer aggregates'}."
     )
-    return said if vs is None else f"{said} Against it: {difference_words(a, vs)}."
+    return said if vs is None else f"{said} Against it: {difference_words(a, vs, target)}."
 
 
 def _blocks(

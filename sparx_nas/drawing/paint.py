@@ -10,6 +10,7 @@ from sparx_nas.architecture.graph import layer_name
 from sparx_nas.drawing.markup import Attribute, Markup, style, tag, text
 from sparx_nas.drawing.theme import THEME_CSS, WIRING_CSS
 from sparx_nas.ground.quantities import percent, si
+from sparx_nas.space.fields import USUAL_TARGET
 
 if TYPE_CHECKING:
     import networkx
@@ -49,12 +50,14 @@ class Paint:
 
     `class` colours by the source's kind, `age` by the ganglia between source and reader,
     `importance` by the share given for (source, reader), at least 0, against the largest share.
-    Widths go by the square root of the source's channels or the reader's MACs.
+    Widths go by the square root of the source's channels or the reader's MACs. Maps and MACs are
+    those of an image of `image_size` px a side: the target's, wherever there is a run or a space.
     """
 
     color: Color = "class"
     width: Width = "plain"
     importance: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    image_size: int = USUAL_TARGET["image_size"]
 
 
 def edge_look(

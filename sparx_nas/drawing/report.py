@@ -131,8 +131,8 @@ def _wirings(run: Run) -> Markup:
     return _section(
         "Wirings",
         _paragraph(
-            "Each row is a stage, its layers from left to right. Costs are those of the target at "
-            "full width; maps are for a 224 px image.",
+            "Each row is a stage, its layers from left to right. Costs and maps are those of the "
+            f"target, at full width: {run.target_words}.",
             "note",
         ),
         *parts,
@@ -197,8 +197,9 @@ def _caveats(run: Run) -> Markup:
         else "The test split has not been read."
     )
     said = [
-        "MACs, parameters and activation memory are exact counts for the full-width target, not "
-        "for the network that was trained; the latter's MACs stand beside them.",
+        "MACs, parameters and activation memory are exact counts for the full-width target "
+        f"({run.target_words}), not for the network that was trained; the latter's MACs "
+        "stand beside them.",
         "The validation accuracy of the best of many trials is optimistic, for it was chosen by "
         "it. " + tested,
         facts.reliability_words(run)

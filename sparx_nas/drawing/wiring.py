@@ -105,7 +105,7 @@ def wiring_svg(
     """
     place = layout(architecture.graph, top=TITLE if standalone and title else 0.0)
     return sheet(
-        _lanes(to_networkx(architecture), place, ids, paint),
+        _lanes(to_networkx(architecture, paint.image_size), place, ids, paint),
         (place.right + RIGHT, place.bottom),
         key(paint) if standalone else None,
         title=title,
@@ -251,7 +251,9 @@ def _nodes(network: "networkx.MultiDiGraph[str]", place: Layout, ids: str) -> Ma
 def layer_words(network: "networkx.MultiDiGraph[str]", name: str) -> str:
     """Describe a layer: kind, shape, cost, sources."""
     node: Mapping[str, Any] = network.nodes[name]
-    shape = f"{node['channels']} channels, {node['height']} {TIMES} {node['width']} at 224 px"
+    sides = network.graph["image_height"], network.graph["image_width"]
+    size = f" {TIMES} ".join(map(str, dict.fromkeys(sides)))
+    shape = f"{node['channels']} channels, {node['height']} {TIMES} {node['width']} at {size} px"
     if node["kind"] == "input":
         came = "output of the stem" if node["stage"] == 1 else "downsampled"
         return f"{name} input of stage {node['stage']} ({came})\n{shape}"

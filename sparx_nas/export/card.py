@@ -30,7 +30,7 @@ TOLD_ELSEWHERE = ("epochs", "epochs_done", "finished", "weights")
 def write_card(job: Job) -> dict[str, Any]:
     """Write the card and the drawing beside it; of the forms it tells what their record says."""
     title = _title(job.network)
-    picture = EXPORTS["svg"].write(job.network.architecture, title)
+    picture = EXPORTS["svg"].write(job.network.architecture, title, full_size(job.network))
     files = {FILE: card(job).encode(), PICTURE: picture.encode()}
     job.target.put("card", files, {})
     return {}
@@ -94,12 +94,12 @@ def _what(network: Network) -> str:
 
 def _costs(network: Network) -> str:
     """Table the cost of the network as it is, and at full size where that differs."""
-    size = network.preprocessing.image_size
+    size, full = network.preprocessing.image_size, full_size(network)
     columns = {f"this network, {size[0]} x {size[1]} px": _estimate(network, size)}
     if network.width != 1 or network.stem_stride != 4:
-        columns["full size, 224 x 224 px"] = estimate(
-            network.architecture, 224, network.in_chans, network.num_classes
-        )
+        side, classes = full["image_size"], full["num_classes"]
+        name = f"full size, {side} x {side} px, {classes:,} classes"
+        columns[name] = estimate(network.architecture, **full)
     rows = [
         ("parameters", [f"{c.params:,}" for c in columns.values()]),
         ("MACs of an image", [si(c.macs) for c in columns.values()]),
@@ -114,6 +114,18 @@ def _costs(network: Network) -> str:
         "product or the scan; activation memory is what a training keeps for the way back."
     )
     return f"{table}\n\n{_wrapped(said)}"
+
+
+def full_size(network: Network) -> dict[str, int]:
+    """Return the arguments of `estimate` at full size.
+
+    They are the target of the search that the network comes from; of any other network, its own
+    image size, channels and classes.
+    """
+    target = _at(network.facts, "target")
+    own = {"num_classes": network.num_classes, "in_chans": network.in_chans}
+    own["image_size"] = max(network.preprocessing.image_size)
+    return {**own, **(target if isinstance(target, Mapping) else {})}
 
 
 def _estimate(network: Network, size: tuple[int, int]) -> CostEstimate:

@@ -199,7 +199,7 @@ def _costs(run: Run, trial: TrialRecord) -> str:
     other: Mapping[str, Any] = {}
     if reference is not None and reference.number != trial.number:
         other = reference.cost
-    lines = ["At full size and the target's resolution:", ""]
+    lines = [f"At full size, at the target ({run.target_words}):", ""]
     for name, words in COST_WORDS.items():
         if name in trial.cost:
             beside = f"; the published design has {si(other[name])}" if name in other else ""

@@ -58,6 +58,7 @@ def _facts(run: Run, trial: TrialRecord, fidelity: Fidelity) -> dict[str, Any]:
         "space": run.space,
         "trial": trial.number,
         "baseline": trial.baseline,
+        "target": dict(run.target),
         "data": {"name": fidelity.data, "data_id": fidelity.data_id, "splits": splits},
         "accuracy": {split: said for split, said in accuracy.items() if said is not None},
         "training": {

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sparx_nas.ground.errors import RunError, did_you_mean
 from sparx_nas.ground.record import read_json, write_json, write_text
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.run_store.status import write_status
+from sparx_nas.space.fields import USUAL_TARGET
 
 CONFIG = "config.yaml"
 SPACE = "space.yaml"
@@ -80,6 +82,32 @@ def read_space_text(path: Path) -> str:
     Raises: RunError if the folder is no run, with those that are there.
     """
     return _text(path, SPACE)
+
+
+def read_target(path: Path) -> dict[str, int]:
+    """Return what costs of a run are counted at, as its copy of the space file says.
+
+    Only that section is read, so that a run can be looked at whose space is of an older version.
+
+    Raises: RunError if there is no such file, or the section holds anything but whole numbers.
+    """
+    said = _target(read_space_text(path))
+    if said is None:
+        raise RunError(f"{path / SPACE}: target holds {', '.join(USUAL_TARGET)}, whole numbers")
+    return {**USUAL_TARGET, **said}
+
+
+@lru_cache(maxsize=8)
+def _target(text: str) -> dict[str, int] | None:
+    """Return the target section of a space file, empty where there is none; None if it is none."""
+    try:
+        space = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    said = (space.get("target") or {}) if isinstance(space, dict) else None
+    if not isinstance(said, dict) or not all(type(v) is int and v > 0 for v in said.values()):
+        return None
+    return said if said.keys() <= USUAL_TARGET.keys() else None
 
 
 def read_env(path: Path) -> dict[str, Any]:

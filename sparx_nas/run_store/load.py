@@ -12,7 +12,7 @@ from optuna.samplers import RandomSampler
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store.curves import CURVES, read_curves
 from sparx_nas.run_store.environment import masked
-from sparx_nas.run_store.folder import read_config, read_env, storage_of, study_name
+from sparx_nas.run_store.folder import read_config, read_env, read_target, storage_of, study_name
 from sparx_nas.run_store.guests import guests_name
 from sparx_nas.run_store.records import pareto_of, records
 from sparx_nas.run_store.status import read_status
@@ -53,6 +53,7 @@ def load_run(
         objectives=objectives,
         trials=trials,
         front=pareto_of(trials, objectives),
+        target=read_target(folder),
         config=config,
         env=read_env(folder),
         status=status,

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.ground.quantities import counted
 from sparx_nas.trial.latency import Latency
 from sparx_nas.trial.measures import Direction, score_of
 
@@ -192,7 +193,8 @@ class Run:
     """A search as its folder tells it.
 
     `config` is the content of config.yaml, `env` of env.json, `status` of status.json; `front` the
-    feasible complete trials that no other dominates, in the order of the first objective.
+    feasible complete trials that no other dominates, in the order of the first objective. `target`
+    is what every cost is counted at: image_size (a side in pixels), num_classes and in_chans.
     """
 
     name: str
@@ -201,6 +203,7 @@ class Run:
     objectives: tuple[Objective, ...]
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
+    target: Mapping[str, int]
     config: Mapping[str, Any]
     env: Mapping[str, Any]
     status: Mapping[str, Any]
@@ -211,6 +214,15 @@ class Run:
         known = (trial for trial in self.trials if trial.fidelity)
         first = min(known, key=lambda trial: bool(trial.baseline), default=None)
         return first.fidelity if first else None
+
+    @property
+    def target_words(self) -> str:
+        """What costs are counted at: `224 x 224 px, 3 channels, 1,000 classes`."""
+        side, classes, channels = (
+            self.target[n] for n in ("image_size", "num_classes", "in_chans")
+        )
+        said = f"{side} x {side} px, {counted(channels, 'channel')}, {classes:,} "
+        return said + ("class" if classes == 1 else "classes")
 
     @property
     def seeds(self) -> int:

@@ -8,7 +8,8 @@ from sparx_nas import patterns
 from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.graph import ConnectivityGraph
 from sparx_nas.cost import estimate
-from sparx_nas.drawing.compare import Difference, compare_svg, difference, difference_words
+from sparx_nas.drawing.compare import compare_svg
+from sparx_nas.drawing.difference import Difference, difference, difference_words
 from support import runs
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,7 +4,7 @@ import pytest
 
 from sparx_nas import patterns
 from sparx_nas.architecture.graph import ConnectivityGraph
-from sparx_nas.drawing.compare import difference
+from sparx_nas.drawing.difference import difference
 from sparx_nas.drawing.matrix import matrix_svg
 from support import runs
 from support.runs import SVG

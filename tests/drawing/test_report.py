@@ -206,3 +206,11 @@ def test_passwords_in_addresses_do_not_reach_the_report():
 def test_says_whether_the_test_split_was_read():
     assert "was read once" in words(parsed(RUNS["full"]))
     assert "has not been read" in words(parsed(RUNS["none finished"]))
+
+
+def test_drawings_and_words_are_those_of_the_target():
+    target = {"image_size": 96, "num_classes": 5, "in_chans": 3}
+    page = report_html(runs.run(runs.baselines(), target=target)).replace("\u00a0", " ")
+    assert "96 x 96 px, 3 channels, 5 classes" in page
+    assert "24 × 24 at 96 px" in page
+    assert "224 px" not in page

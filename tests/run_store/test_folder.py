@@ -23,7 +23,7 @@ from sparx_nas.run_store import (
     write_status,
 )
 from sparx_nas.run_store.environment import masked
-from sparx_nas.run_store.folder import storage_of
+from sparx_nas.run_store.folder import read_target, storage_of
 from sparx_nas.space import parse_space
 from support import runs
 
@@ -176,3 +176,23 @@ def test_a_run_on_another_host_lives_while_its_status_is_fresh(tmp_path):
     assert read_status(path)["state"] == "running"
     (path / "status.json").unlink()
     assert read_status(path)["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("target: {image_size: 96, num_classes: 5}", (96, 5, 3)),
+        ("name: none of it", (224, 1000, 3)),
+        ("target: {image_size: wide}", None),
+        ("target: {side: 96}", None),
+        ("- a list", None),
+    ],
+)
+def test_the_target_of_a_run_is_that_of_its_space(tmp_path, said, found):
+    create_folder(tmp_path / "run", config={}, space_text=said, env={})
+    if found is None:
+        with pytest.raises(RunError, match=r"space\.yaml: target holds image_size"):
+            read_target(tmp_path / "run")
+        return
+    target = read_target(tmp_path / "run")
+    assert (target["image_size"], target["num_classes"], target["in_chans"]) == found

@@ -32,6 +32,7 @@ from sparx_nas.run_store import (
     log_start,
     open_study,
 )
+from sparx_nas.space.fields import USUAL_TARGET
 from sparx_nas.trial.pareto import minimised, pareto_front
 from sparx_nas.trial.values import Epoch, Fidelity, Objective, Run, TrialRecord
 
@@ -179,6 +180,7 @@ def run(trials: list[TrialRecord], objectives=OBJECTIVES, **fields) -> Run:
         objectives=tuple(objectives),
         trials=tuple(tested.get(t.number, t) for t in trials),
         front=tuple(front),
+        target=USUAL_TARGET,
         config={"space": "mamba_t", "trials": 16, "sampler": {"name": "nsga2", "seed": 0}},
         env={
             "versions": {"torch": "2.8.0", "ray": "2.50.0"},

@@ -26,6 +26,7 @@ def run_of(trials):
         objectives=OBJECTIVES,
         trials=tuple(trials),
         front=tuple(trials[i] for i in pareto_front(points)),
+        target=TARGET,
         config={},
         env={},
         status={"state": "finished"},

@@ -150,6 +150,7 @@ def _run(search: Search, space: TabledSpace, trials: tuple[TrialRecord, ...]) ->
         objectives=settings.objectives,
         trials=trials,
         front=run_store.pareto_of(trials, settings.objectives),
+        target=space.target,
         config=to_config(settings, space),
         env=env,
         status={"state": "finished"},

@@ -10,7 +10,8 @@ from sparx_nas.cost import to_networkx
 from sparx_nas.drawing import compare, facts, matrix, population
 from sparx_nas.drawing.associations import association_sentences, associations
 from sparx_nas.drawing.associations_chart import associations_svg
-from sparx_nas.drawing.compare import compare_svg, difference_words
+from sparx_nas.drawing.compare import compare_svg
+from sparx_nas.drawing.difference import difference_words
 from sparx_nas.drawing.matrix import matrix_svg
 from sparx_nas.drawing.paint import Paint, legend_items
 from sparx_nas.drawing.population import population_svg
@@ -54,7 +55,8 @@ def trial_answer(source: Source, trial: TrialRecord) -> dict[str, Any]:
         "says": _facts(run, trial),
         "notes": [*trial.violations, *([trial.error] if trial.error else [])],
         "architecture": trial.architecture.to_dict(),
-        "layers": _layers(trial.architecture),
+        "layers": _layers(trial.architecture, run.target["image_size"]),
+        "image_size": run.target["image_size"],
         "epochs": [asdict(epoch) for epoch in trial.epochs],
         "importance": _importance_note(source, trial),
     }
@@ -87,9 +89,9 @@ def _facts(run: Run, trial: TrialRecord) -> list[list[str]]:
     return rows
 
 
-def _layers(architecture: Architecture) -> list[dict[str, Any]]:
+def _layers(architecture: Architecture, image_size: int) -> list[dict[str, Any]]:
     """List the layers with shape, cost and sources, in reading order."""
-    graph = to_networkx(architecture)
+    graph = to_networkx(architecture, image_size)
     rows = []
     for name, node in graph.nodes(data=True):
         edges = graph.in_edges(name, data=True)
@@ -118,15 +120,20 @@ def wiring_answer(
         raise GraphError(f"no view {view!r}; there are {', '.join(VIEWS)}")
     if view == "population":
         return _population(source, standalone)
-    words = difference_words(design, versus[1]) if versus else ""
+    target = source.target()
+    words = difference_words(design, versus[1], target) if versus else ""
     if view == "matrix":
         other = versus[1] if versus else None
-        svg = matrix_svg(design, vs=other, ids="w", title=title, standalone=standalone)
+        svg = matrix_svg(
+            design, vs=other, ids="w", title=title, standalone=standalone, target=target
+        )
     elif versus:
         titles = (title, versus[0])
-        svg = compare_svg(design, versus[1], titles=titles, ids="w", standalone=standalone)
+        svg = compare_svg(
+            design, versus[1], titles=titles, ids="w", standalone=standalone, target=target
+        )
     else:
-        svg = wiring_svg(design, title=title, ids="w", standalone=False, paint=paint)
+        svg = wiring_svg(design, title=title, ids="w", standalone=standalone, paint=paint)
     keys = _key(view, versus is not None, paint)
     return {
         "svg": svg,
@@ -168,13 +175,19 @@ def paint_of(source: Source, design: Architecture, color: str, width: str) -> Pa
     colors = (*COLORS, *IMPORTANCE)
     if color not in colors or width not in WIDTHS:
         raise GraphError(f"colour is one of {', '.join(colors)}, width of {', '.join(WIDTHS)}")
+    size = source.target()["image_size"]
     if color in COLORS:
-        return Paint(color=color, width=width)  # type: ignore[arg-type]
+        return Paint(color=color, width=width, image_size=size)  # type: ignore[arg-type]
     found = importance_of(source, design)
     if found is None:
         raise GraphError("the importance of this design's edges was not measured")
     shares = _shares(found["edges"], color)
-    return Paint(color="importance", width=width, importance=shares)  # type: ignore[arg-type]
+    return Paint(
+        color="importance",
+        width=width,  # type: ignore[arg-type]
+        importance=shares,
+        image_size=size,
+    )
 
 
 def _shares(edges: Sequence[Mapping[str, Any]], measure: str) -> dict[tuple[str, str], float]:
@@ -257,11 +270,16 @@ def what_if_answer(source: Source, sent: Mapping[str, Any]) -> dict[str, Any]:
     number = sent.get("base")
     base = source.snapshot().by_number.get(number) if type(number) is int else None
     found["architecture"], found["mistake"] = design.to_dict(), mistake
-    found["layers"] = _layers(design)
-    found["difference"] = difference_words(base.architecture, design) if base else ""
+    found["layers"] = _layers(design, run.target["image_size"])
+    found["difference"] = _difference(base, design, run)
     found["base"] = dict(base.cost) if base else {}
     found["verdict"] = verdict_answer(source, design)
     return found
+
+
+def _difference(base: TrialRecord | None, design: Architecture, run: Run) -> str:
+    """Say what sets a design apart from the trial it is compared with, if there is one."""
+    return difference_words(base.architecture, design, run.target) if base else ""
 
 
 def verdict_answer(source: Source, design: Architecture) -> dict[str, Any]:

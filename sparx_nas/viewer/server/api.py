@@ -137,13 +137,14 @@ def export(catalogue: Catalogue, run: str, number: int, kind: str) -> Response:
     """Return a trial's design as a file."""
     source = catalogue.open(run)
     found = answers.trial_of(source, number)
-    return exported(found.architecture, f"{run} {found.name}", kind)
+    return exported(source, found.architecture, f"{run} {found.name}", kind)
 
 
 def export_sent(catalogue: Catalogue, run: str, kind: str) -> Response:
     """Return a design that the page sends as a file."""
+    source = catalogue.open(run)
     design = read_architecture(sent().get("architecture"), "export")
-    return exported(design, f"{catalogue.open(run).name} what-if", kind)
+    return exported(source, design, f"{source.name} what-if", kind)
 
 
 def drawing_file(catalogue: Catalogue, run: str) -> Response:
@@ -203,15 +204,17 @@ def drawing(
     )
 
 
-def exported(design: Architecture, title: str, kind: str) -> Response:
-    """Return a design as a file.
+def exported(source: Source, design: Architecture, title: str, kind: str) -> Response:
+    """Return a design as a file, its shapes and costs those of the run's target.
 
     Raises: ArchitectureError for an unknown kind of file.
     """
     if kind not in EXPORTS:
         raise ArchitectureError(f"no export {kind!r}; there are {', '.join(EXPORTS)}")
     found = EXPORTS[kind]
-    return download(found.write(design, title), found.media_type, f"{title}.{found.ending}")
+    return download(
+        found.write(design, title, source.target()), found.media_type, f"{title}.{found.ending}"
+    )
 
 
 def _design(source: Source, asked: Any) -> tuple[str, Architecture]:

@@ -12,6 +12,7 @@ from flask import Flask, request
 from sparx_nas.drawing.associations_chart import ASSOCIATIONS_CSS
 from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.markup import text
+from sparx_nas.drawing.paint import Paint
 from sparx_nas.drawing.theme import CHART_CSS, THEME_CSS, WIRING_CSS
 from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.errors import SparxError
@@ -113,7 +114,8 @@ def _first(source: Source) -> tuple[dict[str, Any], int | None, str]:
     if trial is None:
         return run_summary(found.run), None, ""
     named = titled(trial)
-    drawing = wiring_svg(trial.architecture, title=named, ids="w", standalone=False)
+    paint = Paint(image_size=found.run.target["image_size"])
+    drawing = wiring_svg(trial.architecture, title=named, ids="w", standalone=False, paint=paint)
     return run_summary(found.run), trial.number, drawing
 
 

@@ -131,6 +131,7 @@ def space_run(space: SearchSpace) -> Run:
         objectives=objectives,
         trials=tuple(trials),
         front=(),
+        target=space.target,
         config={},
         env={},
         status={"state": "space"},

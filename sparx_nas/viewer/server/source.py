@@ -69,7 +69,7 @@ class Source:
 
     def target(self) -> Mapping[str, int]:
         """Return the image and classes that costs are counted at."""
-        return self.space.target
+        return self.snapshot().run.target
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Return what is queued; asked of the study again once a file of the run changed."""
