@@ -178,6 +178,9 @@ def _reproduce(run: Run) -> Markup:
             typed("search", "--config", f"{folder}/config.yaml")
         ),
         "Build the best design at full width, without weights": python,
+        "Write the best design at full width as one file of plain PyTorch, untrained": (
+            typed("export", f"{folder}/best", "--full")
+        ),
         "Look at the study, if it is kept in the run": dashboard(f"sqlite:///{folder}/study.db"),
     }
     parts = [

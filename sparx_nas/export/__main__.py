@@ -10,10 +10,15 @@ import tyro
 
 from sparx_nas.command.flags import filled
 from sparx_nas.command.prompt import exit_code
-from sparx_nas.export.request import ALL, OPSETS, Check, read_request
+from sparx_nas.export.request import OPSETS, Check, Full, read_request
+from sparx_nas.export.target import RECORD
+from sparx_nas.ground.errors import ExportError, OptionError
+from sparx_nas.ground.quantities import counted
+from sparx_nas.ground.record import read_json
 
 PROG = "python -m sparx_nas.export"
-DESCRIPTION = """Hand a trained network over, in forms that other programs read.
+DESCRIPTION = """Hand a network over, in forms that other programs read: trained, or with --full
+the design alone, untrained and at full size, for a training script of one's own.
 
 safetensors: model.safetensors, config.json and arch.json, for sparx_nas and timm,
 
@@ -21,7 +26,7 @@ onnx: model.onnx, checked in onnxruntime,
 
 torch_export: model.pt2, a program that needs torch alone,
 
-python: model.py, the network as one readable file of plain PyTorch,
+python: model.py, the network as one readable file of plain PyTorch, with the weights it reads,
 
 card: README.md with the wiring, its cost, accuracy and origin.
 
@@ -38,19 +43,50 @@ class Options:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="FOLDER", help="config.json with model.safetensors, or a run"),
     ]
+    full: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="export the design at full size with new, untrained weights; FOLDER may then be "
+            "an arch.json or a named design as well"
+        ),
+        tyro.conf.FlagCreatePairsOff,
+    ] = False
+    classes: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N",
+            help="of an untrained design",
+            help_behavior_hint="(default: those of the run's data)",
+        ),
+    ] = None
+    in_chans: Annotated[
+        int | None,
+        tyro.conf.arg(
+            metavar="N",
+            help="channels of an image, of an untrained design",
+            help_behavior_hint="(default: those of the run's data)",
+        ),
+    ] = None
     to: Annotated[
         Path | None,
-        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: FOLDER/export)"),
+        tyro.conf.arg(
+            metavar="DIR", help_behavior_hint="(default: FOLDER/export; with --full FOLDER/full)"
+        ),
     ] = None
     formats: Annotated[
-        str, tyro.conf.arg(metavar="NAMES", help="apart by commas, as above, or all")
-    ] = ALL
+        str,
+        tyro.conf.arg(
+            metavar="NAMES",
+            help="apart by commas, as above, or all",
+            help_behavior_hint="(default: all; with --full python,card)",
+        ),
+    ] = ""
     image_size: Annotated[
         str,
         tyro.conf.arg(
             metavar="PX|H,W",
             help="of onnx and torch_export, where it is fixed",
-            help_behavior_hint="(default: the network's)",
+            help_behavior_hint="(default: the network's; with --full the target's)",
         ),
     ] = ""
     dynamic_batch: Annotated[bool, tyro.conf.arg(help="any batch size, otherwise 1")] = True
@@ -93,7 +129,12 @@ def _run(asked: Options) -> int:
 
     Raises: SparxError for a wrong option, a folder that is no network, or a form that failed.
     """
-    check = None
+    check, full = None, Full(classes=asked.classes, in_chans=asked.in_chans)
+    if not asked.full and full != Full():
+        raise OptionError(
+            "--classes and --in-chans are of an untrained design; a trained network has its own",
+            hint="add --full to export the design at full size, untrained",
+        )
     if asked.check_data:
         check = Check(data=asked.check_data, data_dir=asked.data_dir, split=asked.split)
     request = read_request(
@@ -104,13 +145,27 @@ def _run(asked: Options) -> int:
         dynamic_batch=asked.dynamic_batch,
         opset=asked.opset,
         check=check,
+        full=full if asked.full else None,
     )
     # torch takes seconds to import, and --help shall be instant.
     from sparx_nas.export.make import make_export
 
     folder = make_export(request, _tell)
     print(f"written to {folder}")
+    if asked.full:
+        print(_untrained_words(read_json(folder / RECORD, ExportError)["untrained"]))
     return 0
+
+
+def _untrained_words(network: Mapping[str, Any]) -> str:
+    """Say that a design is untrained, and for which images and classes it was built."""
+    classes, channels = network["num_classes"], network["in_chans"]
+    size = " x ".join(map(str, network["preprocessing"]["image_size"]))
+    return (
+        f"Its weights are untrained. It takes images of {size} px with "
+        f"{counted(channels, 'channel')} and tells {classes:,} class{'es' * (classes != 1)} apart "
+        "(--image-size, --in-chans, --classes)."
+    )
 
 
 def _tell(form: str, entry: Mapping[str, Any]) -> None:

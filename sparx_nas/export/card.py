@@ -9,6 +9,7 @@ from sparx_nas.architecture.graph import measures
 from sparx_nas.architecture.network import Network
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.drawing.exports import EXPORTS
+from sparx_nas.export.design import DESIGN
 from sparx_nas.export.job import Job
 from sparx_nas.export.usage import WRAP, usage
 from sparx_nas.ground.quantities import percent, si, wilson
@@ -41,6 +42,7 @@ def card(job: Job) -> str:
     network = job.network
     parts = [
         f"# {_title(network)}",
+        *([_wrapped(NEW)] if _untrained(network) else []),
         _wrapped(_what(network)),
         "## Wiring",
         f"![The wiring: stages as lanes, ganglia as squares, arcs for what they read]({PICTURE})",
@@ -61,16 +63,27 @@ def card(job: Job) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+NEW = (
+    "**The weights are untrained.** This is a design at full size, for a training script of your "
+    "own; until it is trained, what it says of an image means nothing."
+)
 LICENCE = (
     "The code of sparx_nas, and `model.py` which is generated from it, are under Apache-2.0. The "
     "weights belong to who trained them; what the data's licence asks for holds for them as well."
 )
 
 
+def _untrained(network: Network) -> bool:
+    """Tell whether it is a design with new weights."""
+    return network.facts.get("made_by") == DESIGN
+
+
 def _title(network: Network) -> str:
     """Name the network by its family and its data."""
     data = _at(network.facts, "data", "name")
     family = network.architecture.backbone
+    if _untrained(network):
+        return f"SparX network ({family}), untrained"
     return f"SparX network ({family})" + (f" trained on {data}" if data else "")
 
 
@@ -171,6 +184,10 @@ def _score(split: str, said: Mapping[str, Any], of_split: Any) -> list[str]:
 def _training(network: Network) -> str:
     """List how the weights came about."""
     facts = network.facts
+    if _untrained(network):
+        run, space = _at(facts, "run"), _at(facts, "space")
+        found = f" Its design was found by the search {run} in {space}." if run else ""
+        return _wrapped(f"Not trained: every `Model()` has new weights.{found}")
     done, asked = _at(facts, "training", "epochs_done"), _at(facts, "training", "epochs")
     epochs = UNKNOWN if done is None else f"{done}" + (f" of {asked}" if asked is not None else "")
     rows = {
@@ -219,6 +236,8 @@ def _limits(job: Job) -> list[str]:
     """Say what must not be expected."""
     facts, (_, high, wide) = job.network.facts, job.image
     said = []
+    if _untrained(job.network):
+        said.append("The weights are untrained: accuracy has to come from a training of your own.")
     if _at(facts, "training", "finished") is False:
         said.append("The training was not finished: it stood where the epochs above say.")
     if _at(facts, "made_by") == "search":
@@ -240,9 +259,10 @@ def _limits(job: Job) -> list[str]:
         )
     if _at(facts, "accuracy"):
         said.append("Intervals cover the sampling of images; another seed moves accuracy too.")
-    else:
+    elif not _untrained(job.network):
         said.append("Its accuracy is not known: nothing beside the weights tells it.")
-    said.append("Nothing is known of images unlike those it was trained on.")
+    if not _untrained(job.network):
+        said.append("Nothing is known of images unlike those it was trained on.")
     return said
 
 

@@ -19,6 +19,10 @@ TRACED_BATCH = 2
 """A traced batch of 1 would be taken for a fixed one."""
 
 
+SMALL = 64
+"""Pixels of a side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A network, what is asked for, and where it goes."""
@@ -37,6 +41,17 @@ class Job:
         """Channels, height and width of the forms whose size is fixed."""
         size = self.request.image_size or self.network.preprocessing.image_size
         return (self.network.in_chans, *size)
+
+    @property
+    def compared_image(self) -> tuple[int, int, int]:
+        """The image on which a form of any size is compared.
+
+        A design at full size is compared on a small one: it takes any, and its own takes minutes.
+        """
+        channels, high, wide = self.image
+        if self.source.weights is not None:
+            return self.image
+        return channels, min(high, SMALL), min(wide, SMALL)
 
     @property
     def batches(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from sparx_nas.data import find_data
 from sparx_nas.export.card import write_card
 from sparx_nas.export.check import check_forms
+from sparx_nas.export.design import default_folder, read_design
 from sparx_nas.export.job import Job
 from sparx_nas.export.onnx_file import write_onnx
 from sparx_nas.export.program import write_program
@@ -44,8 +45,12 @@ def make_export(
     if request.check is not None:
         # A misspelt name is told before minutes of work.
         find_data(request.check.data, request.check.data_dir)
-    source = read_source(request.folder)
-    folder = request.to or source.folder / EXPORT
+    if request.full is not None:
+        source = read_design(request)
+        folder = request.to or default_folder(source)
+    else:
+        source = read_source(request.folder)
+        folder = request.to or source.folder / EXPORT
     job = Job(source=source, request=request, target=Target.claim(folder, _head(source)))
     failures: dict[str, Exception] = {}
     for step, work in _steps(job):
@@ -92,8 +97,13 @@ def _line(text: str) -> str:
 
 def _head(source: Source) -> dict[str, Any]:
     """Tell the network and the versions it is exported with."""
+    if source.weights is None:
+        # New weights have no file; what tells designs apart is how they are built and fed.
+        weights: dict[str, Any] = {"untrained": source.network.to_dict()}
+    else:
+        weights = {"weights_sha256": hashlib.sha256(source.weights.read_bytes()).hexdigest()}
     return {
         "architecture": source.network.architecture.id,
-        "weights_sha256": hashlib.sha256(source.weights.read_bytes()).hexdigest(),
+        **weights,
         "versions": {"python": platform.python_version(), **versions(PACKAGES)},
     }

@@ -18,6 +18,7 @@ from sparx_nas.export.bundler.literals import literal, words_and_types
 from sparx_nas.export.bundler.modules import Definition, External, Module, read_module
 from sparx_nas.export.bundler.namespace import emitted_names, import_lines
 from sparx_nas.export.comparison import BATCHES, compare
+from sparx_nas.export.design import DESIGN
 from sparx_nas.export.job import Job
 from sparx_nas.export.paths import refuse_local_paths
 from sparx_nas.space.drawing import LEGEND, draw
@@ -42,8 +43,8 @@ def write_python(job: Job) -> dict[str, Any]:
     model.load_state_dict(job.source.model.state_dict(), strict=True)
     model.eval()
     # Nothing is traced here, so nothing can hold for small batches alone.
-    entry = compare(FILE, model, job.source.model, job.image, batches=BATCHES[:-1])
-    channels, high, wide = job.image
+    channels, high, wide = image = job.compared_image
+    entry = compare(FILE, model, job.source.model, image, batches=BATCHES[:-1])
     compare(FILE, model, job.source.model, (channels, high + 1, wide + 3), batches=(2,))
     job.target.put("python", {FILE: text.encode()}, entry)
     return entry
@@ -95,20 +96,27 @@ def _opens(definition: Definition) -> bool:
 
 def _head(network: Network) -> str:
     """Write the docstring of the file."""
-    graph, channels, backbone = (
-        network.architecture.graph,
-        network.in_chans,
-        network.architecture.backbone,
-    )
+    channels, graph = network.in_chans, network.architecture.graph
+    backbone = network.architecture.backbone
+    named = f"python {FILE} IMAGE …  # names what is on images"
+    if network.facts.get("made_by") == DESIGN:
+        what = "An untrained network"
+        use = ["model = Model(drop_path=0.1)  # new weights, in training mode"]
+        after = ['torch.save(model.state_dict(), "weights.pt")  # once it is trained']
+        named = named.replace("IMAGE", "--weights weights.pt IMAGE")
+        after += ['model = load("weights.pt")  # evaluation mode', "", named]
+    else:
+        what, after = "A trained network", [named]
+        use = [f'model = load("{WEIGHTS}")  # evaluation mode; Model() has new weights']
     lines = [
-        f'"""A trained network in one file: SparX wiring, backbone {backbone}.',
+        f'"""{what} in one file: SparX wiring, backbone {backbone}.',
         "",
         "It needs torch and nothing else (and Pillow, to read images):",
         "",
-        f'    model = load("{WEIGHTS}")  # evaluation mode; Model() has new weights',
+        *(f"    {line}" for line in use),
         f"    logits = model(images)  # (B, {channels}, H, W) to (B, {network.num_classes})",
         "",
-        f"    python {FILE} IMAGE …  # names what is on images",
+        *(f"    {line}" for line in after),
         "",
         f"Written by sparx_nas {version('sparx-nas')} from its own sources (Apache-2.0).",
         f"Architecture {network.architecture.id}, wiring {graph.id}:",
@@ -167,12 +175,20 @@ def _value(module: Module, node: ast.stmt, name: str, network: Network) -> tuple
         "STD": prepared.std,
         "INTERPOLATION": prepared.interpolation,
         "CROP_PCT": prepared.crop_pct,
-        "CROP_MODE": prepared.crop_mode,
+        "CROP_MODE": _crop_mode(network),
     }
     start, end = module.span(node)
     taken = end - start + len(" = ")
     remarks = _who_reads_whom if name == "PLAN" else None
     return end, end, f" = {literal(values[name], taken=taken, remarks=remarks)}".encode()
+
+
+def _crop_mode(network: Network) -> str:
+    """Return how images are cut: after a full training as timm does, otherwise as in a search."""
+    prepared = network.preprocessing
+    high, wide = prepared.image_size
+    whole = prepared.crop_mode == "center" and prepared.crop_pct == 1 and high == wide
+    return "square" if whole and network.facts.get("made_by") != "train" else prepared.crop_mode
 
 
 def _who_reads_whom(path: tuple[str | int, ...], entry: Any) -> str:

@@ -20,4 +20,5 @@ INTERPOLATION: str
 CROP_PCT: float
 CROP_MODE: str
 """An image is scaled so that a central part of `CROP_PCT` remains when `IMAGE_SIZE` is cut out:
-"center" by its shorter side, "border" by its longer one, "squash" both sides apart."""
+"center" by its shorter side, "border" by its longer one, "squash" both sides apart. With "square"
+its largest central square is scaled to `IMAGE_SIZE`."""

@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,18 @@ class Model(SparxBackbone):
 def load(path: str | Path = "model.safetensors", *, drop_path: float = 0.0) -> Model:
     """Build the network with the weights of a file, on the CPU and in evaluation mode.
 
+    The file is of safetensors, or a state dict of `torch.save`.
+
     Raises: OSError if there is no file, ValueError or RuntimeError if it holds other weights.
     """
     model = Model(drop_path=drop_path)
-    model.load_state_dict(read_safetensors(path), strict=True)
+    with Path(path).open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if zipped:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    else:
+        state = read_safetensors(path)
+    model.load_state_dict(state, strict=True)
     return model.eval()
 
 
@@ -74,11 +83,15 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
 
 def prepare(image: Any) -> Tensor:
     """Turn an image of Pillow into an input (1, C, H, W), as it was done in training."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    image = ImageOps.exif_transpose(image)
-    image = image.convert("L" if len(MEAN) == 1 else "RGB")
-    scaled = image.resize(_scaled_size(*image.size), Image.Resampling[INTERPOLATION.upper()])
+    image = _converted(image)
+    if CROP_MODE == "square":
+        left, top = ((side - min(image.size)) / 2 for side in image.size)
+        box = (left, top, left + min(image.size), top + min(image.size))
+        scaled = image.resize(IMAGE_SIZE[::-1], Image.Resampling[INTERPOLATION.upper()], box=box)
+    else:
+        scaled = image.resize(_scaled_size(*image.size), Image.Resampling[INTERPOLATION.upper()])
     fill = tuple(round(255 * value) for value in MEAN)
     input = Image.new(image.mode, IMAGE_SIZE[::-1], fill if len(fill) > 1 else fill[0])
     left, top = ((n - m) / 2 for n, m in zip(input.size, scaled.size, strict=True))
@@ -87,6 +100,43 @@ def prepare(image: Any) -> Tensor:
     maps = pixels.view(*IMAGE_SIZE, len(MEAN)).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (MEAN, STD))
     return ((maps - mean) / std).unsqueeze(0)
+
+
+def _converted(image: Any) -> Any:
+    """Return an image of Pillow upright, in grey or RGB: transparency over white, 16 bits by 8.
+
+    Raises: ValueError for pixels whose range nobody knows: floating-point, or beyond 16 bits.
+    """
+    from PIL import Image, ImageOps
+
+    # Pillow raises anything on broken EXIF data; the image is then taken as it is stored.
+    with suppress(Exception):
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels of unknown range")
+    if image.mode.startswith("I"):
+        deep = torch.frombuffer(bytearray(image.convert("I").tobytes()), dtype=torch.int32)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise ValueError("integer pixels beyond 16 bits")
+        upper = bytes((deep >> 8).to(torch.uint8).tolist())
+        image = Image.frombytes("L", image.size, upper)
+    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    image = image.convert("RGB")
+    return image.convert("L") if len(MEAN) == 1 else image
+
+
+def _read(path: str) -> Any:
+    """Read an image file; a JPEG far larger than `IMAGE_SIZE` is reduced while it is read."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if CROP_MODE == "square":
+            scale = IMAGE_SIZE[0] / min(image.size)
+            image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+        image.load()
+        return image
 
 
 def _scaled_size(width: int, height: int) -> tuple[int, int]:
@@ -108,19 +158,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     beside = Path(__file__).with_name("model.safetensors")
     parser.add_argument("--weights", default=beside, help="(default: model.safetensors beside it)")
     asked = parser.parse_args(argv)
-    try:
-        from PIL import Image
-    except ImportError:
-        sys.stderr.write("error: images are read with Pillow\nhint: pip install pillow\n")
+    if not Path(asked.weights).is_file():
+        sys.stderr.write(f"error: there are no weights {asked.weights}\n")
+        sys.stderr.write("hint: --weights FILE names those of a training\n")
         return 2
     try:
         model = load(asked.weights)
         for name in asked.images:
-            with Image.open(name) as image, torch.no_grad():
-                shares = model(prepare(image)).softmax(1)[0]
+            with torch.no_grad():
+                shares = model(prepare(_read(name))).softmax(1)[0]
             best = shares.topk(min(SHOWN, len(shares)))
             said = [f"{100 * s:.1f} % {_called(i)}" for s, i in zip(*best, strict=True)]
             sys.stdout.write(f"{name}: {', '.join(said)}\n")
+    except ImportError:
+        sys.stderr.write("error: images are read with Pillow\nhint: pip install pillow\n")
+        return 2
     except (OSError, ValueError, RuntimeError) as wrong:
         sys.stderr.write(f"error: {wrong}\n")
         return 2

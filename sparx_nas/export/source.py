@@ -1,8 +1,10 @@
 """The trained network that is exported: a folder of one, a run's best/, or a run."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sparx_nas.architecture.network import CONFIG, WEIGHTS, Network
 from sparx_nas.command.typed import typed
@@ -18,12 +20,15 @@ RUN_FILE, BEST, ARCH = "config.yaml", "best", "arch.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A trained network, in evaluation mode on the CPU, and the file its weights are in."""
+    """A network, in evaluation mode on the CPU, and the file its weights are in.
+
+    `weights` is None for a design with new weights.
+    """
 
     folder: Path
     network: Network
     model: SparxBackbone
-    weights: Path
+    weights: Path | None
 
 
 def read_source(folder: Path) -> Source:
@@ -32,13 +37,14 @@ def read_source(folder: Path) -> Source:
     Raises: ExportError saying what the folder lacks and where to get it; ArchitectureError naming
     a file that is damaged; RunError for a run that cannot be read.
     """
-    place = _place(folder)
+    place = place_of(folder)
     network = Network.load(place) if (place / CONFIG).is_file() else _of_a_run(place)
     weights = place / WEIGHTS
     if not weights.is_file():
         raise ExportError(
             f"{place} has no {WEIGHTS}: there is nothing trained to export",
-            hint="search with --keep-weights front, or train the design in full by sparx-nas train",
+            hint="--full exports the design untrained; search with --keep-weights front, or train "
+            f"it in full: {typed('train', '--arch', place / ARCH)}",
         )
     with tempfile.TemporaryDirectory() as name:
         # The pair that `load_network` reads, also where config.json is not written yet.
@@ -48,15 +54,31 @@ def read_source(folder: Path) -> Source:
             model, _ = load_network(name)
         except ArchitectureError as cause:
             raise ArchitectureError(str(cause).replace(name, str(place))) from cause
-    told = replace(network, facts=without_folders(network.facts))
+    told = replace(network, facts=without_folders(_targeted(network, place)))
     return Source(folder=place, network=told, model=model, weights=weights)
 
 
-def _place(folder: Path) -> Path:
-    """Return the folder that holds the network itself."""
+def _targeted(network: Network, best: Path) -> Mapping[str, Any]:
+    """Return a network's facts with the target of its run, which older ones do not tell."""
+    run = best.resolve().parent
+    if network.facts.get("made_by") != "search" or "target" in network.facts:
+        return network.facts
+    if not (run / RUN_FILE).is_file():
+        return network.facts
+    from sparx_nas.run_store import read_target
+
+    return {**network.facts, "target": read_target(run)}
+
+
+def place_of(folder: Path) -> Path:
+    """Return the folder that holds the network itself: of a run, its best/.
+
+    Raises: ExportError if it is no folder, or a run without a best design.
+    """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
-        raise ExportError(f"{folder} {what}", hint=_HINT)
+        hint = f"an architecture alone is exported with --full; {_HINT}"
+        raise ExportError(f"{folder} {what}", hint=hint if folder.exists() else _HINT)
     if not (folder / RUN_FILE).is_file():
         return folder
     if not (folder / BEST).is_dir():

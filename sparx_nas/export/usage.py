@@ -10,6 +10,24 @@ WRAP = 96
 """Columns of the text of a card."""
 
 
+TRAINING = """\
+import torch
+
+from model import Model, load
+
+model = Model(drop_path=0.1)  # new weights, in training mode
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+
+images, labels = {images}.repeat(2, 1, 1, 1), torch.tensor([0, 0])  # your data
+loss = torch.nn.functional.cross_entropy(model(images), labels)
+loss.backward()
+optimizer.step()
+
+torch.save(model.state_dict(), "weights.pt")
+model = load("weights.pt")  # evaluation mode"""
+"""A step of a training, which a reader puts into a loop over data."""
+
+
 def usage(job: Job) -> str:
     """Return how to prepare images, and a program for every form that was made."""
     parts = [_preparing(job.network.preprocessing)]
@@ -88,7 +106,9 @@ def _both(job: Job) -> str:
 
 
 def _single_file(job: Job) -> str:
-    """Load with the one file, in a process that has torch alone."""
+    """Load with the one file, in a process that has torch alone; train it if it is new."""
+    if job.source.weights is None:
+        return TRAINING.format(images=_example(job))
     return "\n".join(
         [
             "import torch",

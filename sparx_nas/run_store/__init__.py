@@ -1,6 +1,7 @@
 """The folder of a run: its study, its curves, and the files derived from them."""
 
 from sparx_nas.run_store.best import write_best as write_best
+from sparx_nas.run_store.best_network import DATA_FACTS as DATA_FACTS
 from sparx_nas.run_store.best_network import best_network as best_network
 from sparx_nas.run_store.curves import CURVES as CURVES
 from sparx_nas.run_store.curves import Curve as Curve
@@ -17,6 +18,7 @@ from sparx_nas.run_store.folder import default_storage as default_storage
 from sparx_nas.run_store.folder import read_config as read_config
 from sparx_nas.run_store.folder import read_env as read_env
 from sparx_nas.run_store.folder import read_space_text as read_space_text
+from sparx_nas.run_store.folder import read_target as read_target
 from sparx_nas.run_store.folder import study_name as study_name
 from sparx_nas.run_store.folder import write_config as write_config
 from sparx_nas.run_store.guests import guest_of as guest_of

@@ -123,8 +123,16 @@ architecture = sparx_nas.Architecture.load("{ARCH}")
 model = sparx_nas.build(architecture, {arguments})
 ```
 
+{fill(_FULL, WRAP, break_on_hyphens=False)}
+
 {fill(as_trained, WRAP, break_on_hyphens=False)}
 """
+
+
+_FULL = (
+    "For a training script of your own, `sparx-nas export . --full` writes the same, untrained, as "
+    "one file of plain PyTorch that needs no sparx_nas."
+)
 
 
 def _origin(trial: TrialRecord) -> str:

@@ -8,6 +8,7 @@ import pytest
 from sparx_nas.architecture import Architecture
 from sparx_nas.cost import estimate
 from sparx_nas.drawing.exports import EXPORTS
+from sparx_nas.drawing.markup import TIMES
 from support import runs
 
 TARGET = {"image_size": 96, "num_classes": 5, "in_chans": 3}
@@ -18,7 +19,7 @@ DESIGN = Architecture(graph=runs.PUBLISHED, widths=runs.WIDTHS)
 def test_the_target_is_the_one_that_is_given(kind):
     text = EXPORTS[kind].write(DESIGN, "A design", TARGET)
     if kind == "svg":
-        assert "64 channels, 24 × 24 at 96 px" in text.replace("\u00a0", " ")
+        assert f"64 channels, 24 {TIMES} 24 at 96 px" in text.replace("\u00a0", " ")
         assert "224 px" not in text
     elif kind == "graph":
         graph = networkx.node_link_graph(json.loads(text), edges="edges")

@@ -6,6 +6,7 @@ import pytest
 
 from sparx_nas import patterns
 from sparx_nas.drawing import facts
+from sparx_nas.drawing.markup import TIMES
 from sparx_nas.drawing.report import report_html
 from sparx_nas.trial.measures import amount
 from sparx_nas.trial.pareto import best_trial, published_trial
@@ -212,5 +213,5 @@ def test_drawings_and_words_are_those_of_the_target():
     target = {"image_size": 96, "num_classes": 5, "in_chans": 3}
     page = report_html(runs.run(runs.baselines(), target=target)).replace("\u00a0", " ")
     assert "96 x 96 px, 3 channels, 5 classes" in page
-    assert "24 × 24 at 96 px" in page
+    assert f"24 {TIMES} 24 at 96 px" in page
     assert "224 px" not in page

@@ -14,7 +14,7 @@ from timm.data import create_transform
 
 from sparx_nas.architecture.families import FAMILIES
 from sparx_nas.architecture.network import Preprocessing
-from sparx_nas.data.decode import central_square, decode
+from sparx_nas.data.decode import central_square, decode, to_rgb
 from sparx_nas.export.bundler.closure import resolve
 from sparx_nas.export.bundler.modules import read_module
 from sparx_nas.export.single_file import run_file, single_file
@@ -141,6 +141,67 @@ def test_an_image_is_prepared_as_in_a_search(size):
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in RGB.values())
     expected = (central_square(image, 16).float() / 255 - mean) / std
     assert (module.prepare(image)[0] - expected).abs().mean() < 0.1
+
+
+def deep(size):
+    """Return a grey picture of 16 bits whose lower bits matter to nobody."""
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    return Image.fromarray(((rows * 901 + columns * 1307) % 65536).astype(np.uint16))
+
+
+def clear(mode):
+    """Return a picture that is transparent on one side."""
+    image = smooth((40, 30)).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    if mode != "P":
+        return image.convert(mode)
+    palette = smooth((40, 30)).quantize(16)
+    palette.info["transparency"] = 3
+    return palette
+
+
+PICTURES = {
+    "RGB": smooth((40, 30)),
+    "L": smooth((40, 30)).convert("L"),
+    "CMYK": smooth((40, 30)).convert("CMYK"),
+    "16 bits": deep((40, 30)),
+    "I": deep((40, 30)).convert("I"),
+    "RGBA": clear("RGBA"),
+    "LA": clear("LA"),
+    "P": clear("P"),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_image_of_any_mode_is_seen_as_in_training(kind):
+    prepared = Preprocessing(image_size=(16, 16), **RGB)
+    module = run_file(single_file(nets.network(in_chans=3, preprocessing=prepared)))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in RGB.values())
+    expected = (central_square(to_rgb(PICTURES[kind]), 16).float() / 255 - mean) / std
+    torch.testing.assert_close(module.prepare(PICTURES[kind])[0], expected)
+
+
+def test_a_picture_is_turned_as_its_camera_says_and_a_file_is_read_as_in_training(tmp_path):
+    prepared = Preprocessing(image_size=(16, 16), **RGB)
+    module = run_file(single_file(nets.network(in_chans=3, preprocessing=prepared)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    smooth((400, 300)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    smooth((400, 300)).save(tmp_path / "plain.jpg", quality=95)
+    plain = module._read(tmp_path / "plain.jpg")
+    assert plain.width < 400, "a large JPEG is reduced while it is read"
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in RGB.values())
+    read = central_square(decode(tmp_path / "plain.jpg", 16), 16)
+    torch.testing.assert_close(module.prepare(plain)[0], (read.float() / 255 - mean) / std)
+    upright = module.prepare(plain.transpose(Image.Transpose.ROTATE_270))
+    assert torch.equal(module.prepare(module._read(tmp_path / "turned.jpg")), upright)
+
+
+def test_pixels_of_unknown_range_are_refused():
+    module = run_file(single_file(nets.network()))
+    for wrong in (Image.new("F", (4, 4), 0.5), Image.new("I", (4, 4), 70000)):
+        with pytest.raises(ValueError, match="pixels"):
+            module.prepare(wrong)
 
 
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])

@@ -157,4 +157,6 @@ def _next(run: Run, path: Path) -> list[str]:
         commands["best"] = f"{best}  (its README.md says how to load it)"
         commands["train"] = typed("train", "--arch", best, *_data(run))
         commands["export"] = typed("export", best)
+        # For a training script of one's own: the design at full size, its weights new.
+        commands["full"] = typed("export", best, "--full")
     return ["Next", *(f"  {name:<8}{command}" for name, command in commands.items())]
