@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import sparx_nas
+from sparx_nas.command.prompt import make_ready
 from sparx_nas.ground.errors import did_you_mean
 
 TOOLS = {
@@ -31,6 +32,7 @@ USAGE, WIDTH = 2, 80
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a tool and return its exit code."""
+    make_ready()
     args = list(sys.argv[1:] if argv is None else argv)
     first = args[0] if args else ""
     if first in TOOLS:

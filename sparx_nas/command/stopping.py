@@ -1,16 +1,27 @@
-"""Ending a search or a training before its time: Ctrl-C, SIGTERM, too many failures."""
+"""Ending work before its time: Ctrl-C, SIGTERM, SIGHUP, too many failures."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What asks a process to end; all end it alike."""
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
+ONE_S = 1.0
+"""Signals within so many seconds are one: `timeout` tells a process, and then its group."""
 LOOKS_S = 1.0
 """How often a worker looks for its parent."""
+
+
+def ended_by(name: str) -> int:
+    """Return the exit code of a process that a signal ended; 0 for what is no signal's name."""
+    return 128 + signal.Signals[name] if name in signal.Signals.__members__ else 0
 
 
 def end_with_parent(parent: int) -> None:
@@ -24,11 +35,19 @@ def end_with_parent(parent: int) -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
+def stand_apart() -> None:
+    """Let no signal but a kill reach this worker: its parent hears them and ends it."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Stop:
     """Whether the work was asked to stop, and why; asked twice, it stops at once."""
 
     def __init__(self) -> None:
-        self.reason = ""
+        self.reason, self.since = "", 0.0
 
     @property
     def asked(self) -> bool:
@@ -38,7 +57,7 @@ class Stop:
     @property
     def exit_code(self) -> int:
         """Return what the process ends with."""
-        return EXIT_CODES.get(self.reason, 0)
+        return ended_by(self.reason)
 
     def ask(self, reason: str) -> None:
         """Stop after the writes under way."""
@@ -46,36 +65,54 @@ class Stop:
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Ask on the first signal, interrupt on the second."""
-        if self.asked:
-            raise KeyboardInterrupt
+        if not self.asked:
+            self.since = time.monotonic()
+        elif time.monotonic() - self.since > ONE_S:
+            raise KeyboardInterrupt(number)
         self.ask(signal.Signals(number).name)
 
 
 @contextmanager
 def deaf() -> Iterator[None]:
-    """Let processes that are started in the block, and this one meanwhile, pass over Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let processes that are started in the block, and this one meanwhile, pass over signals."""
+    with _heard_by(signal.SIG_IGN):
         yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request to stop while the block runs."""
+    """Turn the signals that end a process into a request to stop while the block runs."""
     stop = Stop()
+    with _heard_by(stop.on_signal):
+        yield stop
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let every signal that ends a process raise KeyboardInterrupt, as Ctrl-C does, in the block.
+
+    Its argument is the signal.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    with _heard_by(interrupt):
+        yield
+
+
+@contextmanager
+def _heard_by(handler: Handler) -> Iterator[None]:
+    """Set a handler of signals while the block runs; one that is passed over stays so (nohup)."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop.on_signal)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heard = {number: old for number, old in before.items() if old != signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, handler)
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in heard.items():
+            signal.signal(number, old)

@@ -13,6 +13,7 @@ from sparx_nas.data.augment import mirror_some, random_grid, read_grid
 from sparx_nas.data.decode import central_square, random_crop
 from sparx_nas.data.source import ArrayPool, PicturePool, Pool, Skipped
 from sparx_nas.data.splits import Picks
+from sparx_nas.ground.errors import DataError
 
 CACHE_IMAGES = 20_000
 CACHE_BYTES = 2**30
@@ -98,6 +99,7 @@ class StreamStore:
                     path = self.pool.name(int(self.picks[position]))
                     self.broken[int(position)] = Skipped(path, item)
             if not kept:
+                _check_readable(decoded)
                 continue
             images = torch.stack(kept)
             if motion is not None and motion.flip:
@@ -121,6 +123,15 @@ class _Decoding(Dataset[list[Tensor | str]]):
     def _one(self, position: int) -> Tensor | str:
         rng = None if self.seed is None else np.random.default_rng([self.seed, position])
         return _decoded(self.store.pool, int(self.store.picks[position]), self.store.side, rng)
+
+
+def _check_readable(reasons: list[Tensor | str]) -> None:
+    """Tell images that are broken from files that the system does not hand out, all at once.
+
+    Raises: DataError for the latter: a folder that is gone, a disk that fails, no file handles.
+    """
+    if all("[Errno " in str(reason) for reason in reasons):
+        raise DataError(f"images cannot be read any more: {reasons[0]}", hint="bring them back")
 
 
 def load(pool: Pool, picks: Picks, side: int) -> Store:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sparx_nas.command.prompt import exit_code
+
 if TYPE_CHECKING:
     from sparx_nas.doctor.examination import Backend, Report
 
@@ -19,11 +21,16 @@ MARGIN = 11
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m sparx_nas.doctor") -> int:
     """Print the report; 0 if every backend that is there is right, 1 if one is wrong."""
     args = _parser(prog).parse_args(argv)
+    return exit_code(lambda: _examined(args.format), verbose=False)
+
+
+def _examined(form: str) -> int:
+    """Print what is found, and say whether all of it is right."""
     # torch takes seconds to import, and --help shall be instant.
     from sparx_nas.doctor.examination import examine
 
     report = examine()
-    if args.format == "json":
+    if form == "json":
         print(json.dumps(asdict(report) | {"right": report.right}, indent=2))
     else:
         print("\n".join(_lines(report)))

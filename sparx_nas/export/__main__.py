@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from sparx_nas.command.flags import filled
-from sparx_nas.command.prompt import exit_code
+from sparx_nas.command.prompt import exit_code, make_ready
 from sparx_nas.export.request import OPSETS, Check, Full, read_request
 from sparx_nas.export.target import RECORD
 from sparx_nas.ground.errors import ExportError, OptionError
@@ -115,6 +115,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Export a network and print what was written; return the exit code."""
+    make_ready()
     asked: Options = tyro.cli(
         Options,
         args=argv if argv is None else list(argv),

@@ -78,6 +78,13 @@ class DeviceError(SparxError):
     code = "E-DEVICE"
 
 
+class MachineError(SparxError):
+    """What the machine refuses: room on a disk, leave to write, another open file."""
+
+    exit_code = 5
+    code = "E-MACHINE"
+
+
 class FailureLimitError(SparxError):
     """More trials failed than `--max-failures` allows."""
 

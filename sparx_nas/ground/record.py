@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sparx_nas.ground.errors import SparxError
+from sparx_nas.ground.machine import writing
 
 ID_LENGTH = 16
 
@@ -22,14 +24,45 @@ def content_id(value: Any) -> str:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file in one step: write beside it, flush to disk, rename over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace a file in one step: write beside it, flush to disk, rename over it.
+
+    Raises: MachineError if the disk is full or closed; the old file is then whole, and alone.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def append_line(path: Path, line: bytes, *, whole: int, durable: bool) -> None:
+    """Write a line behind the first `whole` bytes of a file, all of it or nothing.
+
+    `durable` waits for the disk.
+
+    Raises: MachineError if the disk is full or closed; the file then ends after `whole` bytes.
+    """
+    with writing(path), path.open("ab", buffering=0) as file:
+        if file.tell() != whole:
+            file.truncate(whole)
+        try:
+            left = memoryview(line)
+            while left:
+                left = left[file.write(left) :]
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(whole)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:

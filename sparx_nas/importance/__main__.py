@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from sparx_nas.command.flags import filled
-from sparx_nas.command.prompt import exit_code
+from sparx_nas.command.prompt import exit_code, make_ready
 from sparx_nas.ground.errors import OptionError
 
 PROG = "python -m sparx_nas.importance"
@@ -51,6 +51,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Measure the edges of a trial and print what came of it; return the exit code."""
+    make_ready()
     asked: Options = tyro.cli(
         Options,
         args=argv if argv is None else list(argv),

@@ -163,7 +163,8 @@ def _compiled() -> Path:
         path = folder / f"cpu-{digest}.so"
         if not path.is_file():
             _compile(compiler, path)
-    except OSError as error:
+    # Where there is no home folder, that is a RuntimeError.
+    except (OSError, RuntimeError) as error:
         hint = "XDG_CACHE_HOME names another place"
         raise DeviceError(f"cannot keep compiled kernels: {error}", hint=hint) from error
     return path

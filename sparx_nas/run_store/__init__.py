@@ -40,6 +40,7 @@ from sparx_nas.run_store.queue import withdraw as withdraw
 from sparx_nas.run_store.records import pareto_of as pareto_of
 from sparx_nas.run_store.records import records as records
 from sparx_nas.run_store.records import unfinished as unfinished
+from sparx_nas.run_store.status import beating as beating
 from sparx_nas.run_store.status import is_alive as is_alive
 from sparx_nas.run_store.status import read_status as read_status
 from sparx_nas.run_store.status import write_status as write_status

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.record import append_line
 from sparx_nas.trial.latency import Latency
 from sparx_nas.trial.values import Epoch
 
@@ -113,28 +114,27 @@ def _extended(curve: Curve, record: Mapping[str, Any]) -> Curve:
 
 
 def _append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Add a line after mending the one before; `durable` waits for the disk."""
+    """Add a line after mending the one before; `durable` waits for the disk.
+
+    Raises: MachineError if it cannot be written; nothing of it is then in the file.
+    """
     line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    with path.open("a+b") as file:
-        _mend(file)
-        file.write(line)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
+    whole, missing = _ended(path)
+    append_line(path, missing + line, whole=whole, durable=durable)
 
 
-def _mend(file: BinaryIO) -> None:
-    """End an unfinished last line: whole records get their newline, torn ones are cut off."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 1))
-    if file.read() in (b"", b"\n"):
-        return
-    file.seek(0)
-    last = file.read().rsplit(b"\n", 1)[-1]
-    if _torn(last):
-        file.truncate(size - len(last))
-    else:
-        file.write(b"\n")
+def _ended(path: Path) -> tuple[int, bytes]:
+    """Return how many bytes of a file are whole records, and the newline if that is missing."""
+    if not path.exists():
+        return 0, b""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() in (b"", b"\n"):
+            return size, b""
+        file.seek(0)
+        last = file.read().rsplit(b"\n", 1)[-1]
+    return (size - len(last), b"") if _torn(last) else (size, b"\n")
 
 
 def _torn(line: bytes) -> bool:

@@ -2,14 +2,16 @@
 
 import os
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from sparx_nas.ground.errors import RunError
+from sparx_nas.ground.errors import MachineError, RunError
 from sparx_nas.ground.record import read_json, write_json
 
 STATUS = "status.json"
@@ -17,58 +19,110 @@ SCHEMA = 1
 STATES = ("running", "finished", "interrupted", "failed", "exhausted")
 CLOCK_SLACK_S = 2.0
 """How far two readings of one process's start may lie apart."""
-FRESH_S = 120.0
-"""How recent the status of a run driven from another host must be for it to count as alive."""
+BEAT_S, FRESH_S = 30.0, 120.0
+"""How often a driver says that it lives, and how old that may be where its process is not seen."""
+WRITING = threading.Lock()
+"""Held while a status is read and written: the beat comes from a thread of its own."""
 
 
 def write_status(path: Path, **fields: Any) -> None:
     """Update the status of a run: this process is the one that drives it.
 
     Fields: `state` (one of `STATES`), `trained`, `asked`, `message`; what is left out stays as it
-    was. The process, the host and the times are filled in. Call it at least once a minute, for
-    another host can tell a live run only by that.
+    was. The process, its machine and the times are filled in.
     """
     assert fields.get("state", "running") in STATES, fields["state"]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    file = path / STATUS
-    known = read_json(file, RunError) if file.exists() else {"state": "running", "started": now}
     driver = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
+        "machine": _machine(),
         "process_started": psutil.Process().create_time(),
+        "process_ticks": _ticks(os.getpid()),
         "updated": now,
     }
-    write_json(file, {"schema": SCHEMA} | known | driver | fields)
+    file = path / STATUS
+    with WRITING:
+        known = read_json(file, RunError) if file.exists() else {"state": "running", "started": now}
+        write_json(file, {"schema": SCHEMA} | known | driver | fields)
+
+
+@contextmanager
+def beating(path: Path) -> Iterator[None]:
+    """Show other machines, which do not see this process, that a run is driven in the block."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_S):
+            # A full disk is told by what has to be written; a folder that is gone stays gone.
+            with suppress(MachineError, RunError):
+                if (path / STATUS).exists():
+                    write_status(path)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def read_status(path: Path) -> dict[str, Any]:
     """Return the status of a run; one that says it is running and is not reads as interrupted.
 
-    Whether a run of another host still goes on is not known here: its status stays as written.
+    On this machine that goes by the process and its start; elsewhere by the age of the status.
 
     Raises: RunError if the file is no JSON.
     """
     if not (path / STATUS).exists():
         return {"state": "interrupted"}
     status: dict[str, Any] = read_json(path / STATUS, RunError)
-    here = status.get("host") == socket.gethostname()
-    if status.get("state") == "running" and here and not _process_lives(status):
+    if status.get("state") == "running" and not _driven(status):
         status["state"] = "interrupted"
     return status
 
 
 def is_alive(path: Path) -> bool:
-    """Tell whether another process drives this run.
-
-    On this host by the process and its start time; on another by a status that is fresh.
-    """
+    """Tell whether another process drives this run."""
     status = read_status(path)
-    if status.get("state") != "running":
+    own = _is_here(status) and status.get("pid") == os.getpid()
+    return status.get("state") == "running" and not own
+
+
+def _driven(status: Mapping[str, Any]) -> bool:
+    """Tell whether the process that wrote a status still drives its run."""
+    if _is_here(status):
+        return _process_lives(status)
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(status["updated"])
+    except (KeyError, TypeError, ValueError):
         return False
-    if status.get("host") == socket.gethostname():
-        return status.get("pid") != os.getpid()
-    age = datetime.now(UTC) - datetime.fromisoformat(status["updated"])
-    return age.total_seconds() < FRESH_S
+    # A status of the future is one from before the clock was put back.
+    return abs(age.total_seconds()) < FRESH_S
+
+
+def _is_here(status: Mapping[str, Any]) -> bool:
+    """Tell whether the process of a status would be seen here."""
+    known = status.get("machine", _machine())
+    return status.get("host") == socket.gethostname() and known == _machine()
+
+
+def _machine() -> str:
+    """Return what tells this boot, and this container's processes, from others of one name."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
+    return ""
+
+
+def _ticks(pid: int) -> int | None:
+    """Return when a process started, in ticks since the boot: a clock that nobody sets."""
+    with suppress(OSError, ValueError, IndexError):
+        # The name of the program, in brackets, may hold anything.
+        said = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(said.rpartition(")")[2].split()[19])
+    return None
 
 
 def _process_lives(status: Mapping[str, Any]) -> bool:
@@ -77,6 +131,9 @@ def _process_lives(status: Mapping[str, Any]) -> bool:
         process = psutil.Process(status.get("pid", -1))
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
+        ticks = status.get("process_ticks")
+        if ticks is not None and ticks == _ticks(process.pid):
+            return True
         started: float = status.get("process_started", 0.0)
         return abs(process.create_time() - started) < CLOCK_SLACK_S
     except (psutil.NoSuchProcess, ValueError):

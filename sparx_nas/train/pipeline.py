@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sparx_nas.command.stopping import stand_apart
 from sparx_nas.data import Part
 from sparx_nas.data.source import ArrayPool, Pool
 from sparx_nas.data.splits import Picks
@@ -143,12 +144,18 @@ class Reader:
             persistent_workers=workers > 0,
             pin_memory=pinned,
             generator=torch.Generator(),
+            worker_init_fn=_begin,
         )
 
     def read(self, keys: Sequence[Key]) -> Iterator[Batch]:
         """Yield a batch a key, in their order."""
         self.keys[:] = keys
         yield from self.loader
+
+
+def _begin(_: int) -> None:
+    """Begin a worker process: signals are for its parent."""
+    stand_apart()
 
 
 class _Keys(Sequence[Key]):

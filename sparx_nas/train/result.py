@@ -6,7 +6,6 @@ cut off before the next append.
 """
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from torch import nn
 from sparx_nas.ground.errors import RunError
 from sparx_nas.ground.installed import versions
 from sparx_nas.ground.quantities import wilson
-from sparx_nas.ground.record import write_json, write_text
+from sparx_nas.ground.record import append_line, write_json, write_text
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.models import save_network
 from sparx_nas.train.describe import readme
@@ -91,15 +90,14 @@ def accuracy(score: Score) -> dict[str, Any]:
 
 
 def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line to metrics.jsonl; it is on disk when this returns."""
+    """Add a line to metrics.jsonl; it is on disk when this returns.
+
+    Raises: MachineError if it cannot be written; nothing of it is then in the file.
+    """
     file = path / METRICS
-    with file.open("a+b") as stream:
-        stream.seek(0)
-        text = stream.read()
-        stream.truncate(text.rfind(b"\n") + 1)
-        stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    whole = file.read_bytes().rfind(b"\n") + 1 if file.exists() else 0
+    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    append_line(file, line, whole=whole, durable=True)
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, Any]]:

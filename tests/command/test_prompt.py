@@ -323,3 +323,57 @@ def test_threads_of_a_command_wait_without_spinning(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert exit_code(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]) or 0, verbose=False) == 0
     assert seen == ["PASSIVE", "ACTIVE"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize(
+    "argv",
+    [("search", "--space", "mamba_micro", "--explain"), ("search", "--help"), ("--help",)],
+    ids=" ".join,
+)
+def test_characters_that_a_stream_lacks_are_replaced(argv, encoding, monkeypatch):
+    whole = call("-m", "sparx_nas", *argv).stdout
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = call("-m", "sparx_nas", *argv)
+    assert (done.returncode, done.stderr) == (0, "")
+    if argv == ("search", "--help"):  # its frame is drawn otherwise where lines cannot be
+        assert "--gpus-per-trial" in done.stdout
+    else:
+        assert done.stdout == whole.encode(encoding, "replace").decode(encoding)
+
+
+NOBODY = """
+import os, pwd, sys
+from pathlib import Path
+os.environ.pop("HOME", None)
+def unknown(*_): raise KeyError("no such user")
+pwd.getpwuid = unknown
+from sparx_nas.command.prompt import exit_code
+print(exit_code(lambda: print(Path("~").expanduser()) or 0, verbose=False))
+"""
+
+
+def test_a_command_without_a_home_folder_has_one_for_its_time():
+    done = call("-c", NOBODY)
+    home, code = done.stdout.splitlines()
+    assert code == "0"
+    assert "set HOME to keep them" in done.stderr
+    assert not Path(home).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device", "/x/y"), 5, "cannot write /x/y: the disk is full"),
+        (OSError(24, "Too many open files", "/x"), 5, "ulimit -n"),
+        (OSError("of a library, without a number"), 1, "[E-BUG]"),
+        (ValueError("of ours"), 1, "[E-BUG]"),
+    ],
+    ids=repr,
+)
+def test_what_a_machine_refuses_is_no_bug(error, code, said, capsys):
+    def command() -> int:
+        raise error
+
+    assert exit_code(command, verbose=False) == code
+    assert said in capsys.readouterr().err

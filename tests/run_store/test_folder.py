@@ -1,8 +1,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import yaml
 import sparx_nas
 from sparx_nas.ground.errors import RunError
 from sparx_nas.run_store import (
+    beating,
     create_folder,
     default_storage,
     environment,
@@ -19,6 +22,7 @@ from sparx_nas.run_store import (
     read_config,
     read_space_text,
     read_status,
+    status,
     study_name,
     write_status,
 )
@@ -26,6 +30,7 @@ from sparx_nas.run_store.environment import masked
 from sparx_nas.run_store.folder import read_target, storage_of
 from sparx_nas.space import parse_space
 from support import runs
+from support.patience import PATIENCE_S
 
 
 def test_a_new_folder_says_what_it_was_made_with(tmp_path):
@@ -117,11 +122,11 @@ def test_the_status_keeps_what_is_not_said_again(tmp_path):
     write_status(path, state="running", trained=3, asked=16)
     first = read_status(path)
     write_status(path, state="exhausted", trained=4, message="no more")
-    status = read_status(path)
-    assert (status["state"], status["trained"], status["asked"]) == ("exhausted", 4, 16)
-    assert status["started"] == first["started"]
-    assert status["pid"] == os.getpid()
-    assert status["message"] == "no more"
+    said = read_status(path)
+    assert (said["state"], said["trained"], said["asked"]) == ("exhausted", 4, 16)
+    assert said["started"] == first["started"]
+    assert said["pid"] == os.getpid()
+    assert said["message"] == "no more"
 
 
 WRITER = """
@@ -167,13 +172,54 @@ def test_another_process_under_the_same_number_is_not_the_driver(tmp_path):
     assert not is_alive(path)
 
 
+def test_a_clock_that_was_set_hides_no_driver(tmp_path):
+    path = runs.new_run(tmp_path)
+    parent = psutil.Process(os.getppid())
+    stat = Path(f"/proc/{parent.pid}/stat")
+    if not stat.exists():
+        pytest.skip("ticks since the boot are read from /proc")
+    ticks = int(stat.read_text().rpartition(")")[2].split()[19])
+    far = {"process_started": parent.create_time() - 86_400, "updated": "2125-03-01T10:15:00+00:00"}
+    edited(path, pid=parent.pid, process_ticks=ticks, **far)
+    assert is_alive(path)
+    edited(path, process_ticks=ticks - 1)
+    assert not is_alive(path)
+
+
+def test_a_container_of_the_same_name_is_another_machine(tmp_path):
+    path = runs.new_run(tmp_path)
+    edited(path, machine="another boot pid:[1]", pid=os.getpid())
+    assert is_alive(path)
+    edited(path, updated="2025-03-01T10:15:00+00:00")
+    assert read_status(path)["state"] == "interrupted"
+
+
+def test_a_driver_shows_that_it_lives(tmp_path, monkeypatch):
+    path = runs.new_run(tmp_path)
+    write_status(path, state="running", trained=3)
+    edited(path, updated="2025-03-01T10:15:00+00:00")
+    monkeypatch.setattr(status, "BEAT_S", 0.01)
+    with beating(path):
+        end = time.monotonic() + PATIENCE_S
+        while read_status(path)["updated"].startswith("2025-03"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert read_status(path)["trained"] == 3
+    shutil.rmtree(path)
+    with beating(path):
+        time.sleep(0.1)
+    assert not path.exists()
+
+
 def test_a_run_on_another_host_lives_while_its_status_is_fresh(tmp_path):
     path = runs.new_run(tmp_path)
     edited(path, host="elsewhere.example")
     assert is_alive(path)
-    edited(path, updated="2025-03-01T10:15:00+00:00")
-    assert not is_alive(path)
     assert read_status(path)["state"] == "running"
+    for other in ("2025-03-01T10:15:00+00:00", "2125-03-01T10:15:00+00:00", None, "soon"):
+        edited(path, updated=other)
+        assert not is_alive(path)
+        assert read_status(path)["state"] == "interrupted"
     (path / "status.json").unlink()
     assert read_status(path)["state"] == "interrupted"
 

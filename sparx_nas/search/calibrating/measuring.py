@@ -37,14 +37,14 @@ def workers(places: Slots) -> Iterator[ProcessPoolExecutor]:
         initargs=(os.getpid(),),
     )
     with deaf():
-        # The first task starts all processes; Ctrl-C is for their parent alone.
+        # The first task starts all processes; signals are for their parent alone.
         pool.submit(os.getpid)
     try:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in list((pool._processes or {}).values()):
-            process.terminate()
+            process.kill()
 
 
 def answers(

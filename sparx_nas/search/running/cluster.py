@@ -13,10 +13,12 @@ from typing import Any
 
 import psutil
 import ray
+from ray._private import services
 
 import sparx_nas
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.search.asked.places import Cluster
+from sparx_nas.search.running import joining
 
 PREFIX = "sparx-nas-"
 LOOPBACK = "127.0.0.1"
@@ -32,7 +34,6 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-TOKEN_FILE = Path.home() / ".ray" / "auth_token"
 
 
 @contextmanager
@@ -45,6 +46,11 @@ def cluster(*, address: str | None, dashboard: bool) -> Iterator[Cluster]:
     Raises: DeviceError if the cluster cannot be reached or started.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    if address:
+        joining.reach(address)
+        joining.take_token()
+    else:
+        joining.make_token()
     _sweep()
     session = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_short_folder()))
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -70,16 +76,35 @@ def _start(options: dict[str, Any], address: str | None) -> Any:
     Raises: DeviceError with Ray's reason.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _apart():
             warnings.simplefilter("ignore")
             return ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        place = f"join the Ray cluster at {address}" if address else "start Ray on this machine"
-        hint = (
-            "check --address, RAY_ADDRESS and the cluster's token (RAY_AUTH_TOKEN or "
-            "~/.ray/auth_token); without an address this machine is used"
-        )
-        raise DeviceError(f"cannot {place}: {error}", hint=hint) from error
+        if not address:
+            raise DeviceError(f"cannot start Ray on this machine: {error}") from error
+        if (told := joining.refused(address, error)) is not None:
+            raise told from error
+        said = f"cannot join the Ray cluster at {address}: {error}"
+        raise DeviceError(said, hint=joining.HINT) from error
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Start Ray's processes in the block in sessions of their own.
+
+    A signal to our process group (Ctrl-C, `timeout`, a batch system) is then heard by the search
+    alone, which ends them in order; they die with it, whatever ends it.
+    """
+    popen = services.ConsolePopen
+
+    def apart(*args: Any, **options: Any) -> Any:
+        return popen(*args, **options, start_new_session=True)
+
+    services.ConsolePopen = apart
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 def dashboard_lines(found: Cluster) -> list[str]:
@@ -88,15 +113,10 @@ def dashboard_lines(found: Cluster) -> list[str]:
         return []
     lines = [f"Ray dashboard  {found.dashboard}"]
     mode = os.environ.get("RAY_AUTH_MODE", "token")
-    token = os.environ.get("RAY_AUTH_TOKEN") or _read(TOKEN_FILE)
+    token = joining.token()
     if mode != "disabled" and token:
         lines.append(f"       token   {token}")
     return lines
-
-
-def _read(path: Path) -> str:
-    """Return a file's text, or nothing if there is no such file."""
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def _short_folder() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sparx_nas.ground.errors import MachineError
 from sparx_nas.search.asked.prepared import Search
 from sparx_nas.search.booking.ledger import Ledger
 from sparx_nas.search.proposing.proposals import Proposal, Proposals
@@ -63,6 +64,12 @@ class Conductor:
     def fail(self, key: str, reason: str, trace: str = "") -> None:
         """Note that a trial broke."""
         self._end(key, lambda number: self.ledger.fail(number, reason, trace))
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Note that a machine refused what a trial needs: the search stops, the trial stays."""
+        self.error = self.error or MachineError(reason, hint="see to that machine")
+        self.stop.ask("error")
+        self.interrupt(key)
 
     def interrupt(self, key: str) -> None:
         """Note that a trial was stopped in the middle; it runs again on resume."""

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sparx_nas.search.running.conductor import Conductor
 from sparx_nas.search.running.mailbox import Mailbox
 from sparx_nas.search.running.preparing import nothing_left, prepared
 from sparx_nas.search.running.searcher import StudySearcher, job_of, run_trials
+from sparx_nas.search.running.trouble import TROUBLE, explained
 from sparx_nas.search.running.worker import Job
 from sparx_nas.search.telling.live import make_view
 from sparx_nas.search.telling.progress import View
@@ -43,7 +45,7 @@ def run_search(settings: Settings, space: SearchSpace, *, resume: Path | None) -
     """
     if resume and nothing_left(resume, settings):
         return 0
-    with prepared(settings, space, resume) as search:
+    with prepared(settings, space, resume) as search, explained(search.path):
         proposals = _take_up(search)
         view = make_view(search.settings, search.path, search.dashboard_lines)
         try:
@@ -94,8 +96,10 @@ def _train(search: Search, proposals: Proposals, view: View) -> tuple[Run, str]:
     ledger = Ledger(search, proposals, folder)
     try:
         run_trials(StudySearcher(Conductor(search, proposals, ledger), mailbox=name))
-    except BaseException:
-        folder.write(ledger, "failed")
+    except BaseException as error:
+        ended = isinstance(error, (*TROUBLE, KeyboardInterrupt))
+        with suppress(*TROUBLE):
+            folder.write(ledger, "interrupted" if ended else "failed")
         raise
     finally:
         # On other machines of a cluster these empty files stay until their folder is emptied.

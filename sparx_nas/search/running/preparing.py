@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sparx_nas.command.stopping import listening
 from sparx_nas.command.typed import quoted
 from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
+from sparx_nas.ground.machine import writing
 from sparx_nas.search.asked.places import Slots, slots
 from sparx_nas.search.asked.prepared import Search, data_request
 from sparx_nas.search.asked.settings import Settings, to_config
@@ -49,7 +50,7 @@ def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Ite
         places = slots(settings, ray_cluster)
         seen = _look_at_data(settings, places)
         _write_folder(path, settings, space, seen, resumed=resume is not None)
-        with _logging_to(path / "search.log"):
+        with _logging_to(path / "search.log"), run_store.beating(path):
             began = "resumed" if resume else "begun"
             LOG.info("search %s on %s: %s", began, seen["device"], places)
             LOG.info("trials run on %s", seen["kernels"])
@@ -140,10 +141,18 @@ def _write_folder(
     run_store.write_status(path, state="running", asked=settings.trials)
 
 
+class _Log(logging.FileHandler):
+    """A log that says nothing where it cannot be written: the search's own files tell of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave a record out."""
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Write the log of the search, and what Ray Tune complains of, to a file in the block."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with writing(path):
+        handler = _Log(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logs = (LOG, logging.getLogger("ray.tune"))
     for log in logs:
@@ -155,4 +164,6 @@ def _logging_to(path: Path) -> Iterator[None]:
     finally:
         for log in logs:
             log.removeHandler(handler)
-        handler.close()
+        # What a full disk did not take in is not written at the end either.
+        with suppress(OSError):
+            handler.close()

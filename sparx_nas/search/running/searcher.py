@@ -47,6 +47,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         """Note how a trial ended."""
         if error:
             self.conductor.fail(trial_id, "the worker process died; search.log says more")
+        elif result and result.get("refused"):
+            self.conductor.refuse(trial_id, result["refused"])
         elif result and result.get("error"):
             self.conductor.fail(trial_id, result["error"], result.get("traceback", ""))
         elif result and result.get("device"):

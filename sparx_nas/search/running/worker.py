@@ -1,6 +1,7 @@
 """What runs in Ray's workers: trainings of candidates, and questions about data and device."""
 
 import json
+import socket
 import tempfile
 import time
 import traceback
@@ -17,6 +18,8 @@ from safetensors.torch import load, save
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet, open_data
+from sparx_nas.ground.errors import DataError, MachineError
+from sparx_nas.ground.machine import refusal
 from sparx_nas.ground.record import write_text
 from sparx_nas.kernels import in_use, warm
 from sparx_nas.models import build
@@ -38,7 +41,8 @@ target, wants_latency. It travels as text, for Ray Tune takes nested values apar
 class SparxTrial(tune.Trainable):  # type: ignore[misc]
     """One candidate after another; a step is an epoch.
 
-    A training that fails ends with a result that says so, and the worker goes on to the next.
+    A training that fails, or that the machine refuses something, ends with a result that says so,
+    and the worker goes on to the next.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -59,6 +63,9 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
         start = time.perf_counter()
         try:
             result = self._epoch()
+        except (OSError, DataError, MachineError) as error:
+            told = refusal(error) if isinstance(error, OSError) else error
+            return {"done": True, "refused": f"on {socket.gethostname()}: {told}"}
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             return {"done": True, "error": reason, "traceback": traceback.format_exc()}
