@@ -130,8 +130,8 @@ model = sparx_nas.build(architecture, {arguments})
 
 
 _FULL = (
-    "For a training script of your own, `sparx-nas export . --full` writes the same, untrained, as "
-    "one file of plain PyTorch that needs no sparx_nas."
+    f"For a training script of your own, `{typed_anywhere('export', '.', '--full')}` writes the "
+    "same, untrained, as one file of plain PyTorch that needs no sparx_nas."
 )
 
 

@@ -51,8 +51,7 @@ def test_every_signal_asks_to_stop_and_two_at_once_are_one(number) -> None:
         assert stop.exit_code == 128 + number
         stop.since -= 2 * ONE_S
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-            time.sleep(PATIENCE_S)
+            signal.raise_signal(number)
     assert signal.getsignal(number) == before
 
 

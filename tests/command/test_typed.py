@@ -32,6 +32,7 @@ OF_OTHERS = {
     *("--no-binary", "--no-build-isolation", "--extra-index-url", "--no-compile"),  # pip
     *("--nproc-per-node", "--logdir", "--weights"),  # torchrun, tensorboard, an exported model.py
     *("--always", "--exclude", "--dirty", "--abbrev"),  # git
+    "--head",  # ray
     "--version",
 }
 
@@ -163,6 +164,7 @@ def test_commands_of_a_summary_and_a_report_are_read_by_their_tools(folder: str 
         "explore": "view",
         "study": "optuna-dashboard",
         "train": "train",
+        "full": "export",
         "export": "export",
         "go": "search",
     }
