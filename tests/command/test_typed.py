@@ -173,7 +173,7 @@ def test_commands_of_a_summary_and_a_report_are_read_by_their_tools(folder: str 
     assert "/my photos/cats" in shlex.split(said["train"])
     codes = re.findall(r"<pre><code>(.*?)</code></pre>", report_html(run), re.DOTALL)
     shells = [html.unescape(code) for code in codes if not code.startswith("import ")]
-    assert [parsed(code) for code in shells] == ["search", "search", "optuna-dashboard"]
+    assert [parsed(code) for code in shells] == ["search", "search", "export", "optuna-dashboard"]
 
 
 def test_a_command_is_called_as_the_shell_finds_it(tmp_path, monkeypatch):

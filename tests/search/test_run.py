@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shlex
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +20,7 @@ from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.trial.pareto import published_trial
 from support.commands import main_of
 from support.patience import PATIENCE_S
-from support.search_run import BROKEN, Running, make_images, search, titles
+from support.search_run import BROKEN, Running, descendants, make_images, search, titles
 
 SMALL = ("--space", "mamba_micro", "--epochs", 1, "--batch-size", 32, "--seeds", 1)
 BASELINES = 3
@@ -206,6 +208,24 @@ def test_ctrl_c_keeps_everything_and_resumes(images: Path, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert_whole(path, 6)
     assert (path / "curves.jsonl").read_text().count('"end"') >= ended
+
+
+def test_a_signal_to_the_whole_group_ends_as_ctrl_c(images: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    names = ("--output", tmp_path, "--experiment", "run", "--data", images)
+    running = Running(*SMALL, *names, "--epochs", 40, "--trials", 6, cwd=tmp_path)
+    running.wait_for(path / "curves.jsonl", '"epoch"', 2)
+    group = os.getpgid(running.process.pid)
+    workers = [pid for pid in descendants(running.process.pid) if os.getpgid(pid) == group]
+    assert workers == []
+    assert sparx_nas.load_run(path).status["state"] == "running"
+    os.killpg(group, signal.SIGTERM)
+    os.killpg(group, signal.SIGTERM)
+    assert running.process.wait(timeout=PATIENCE_S) == 143
+    said = running.log.read_text()
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert json.loads((path / "status.json").read_text())["state"] == "interrupted"
 
 
 def test_kills_lose_and_repeat_nothing(images: Path, tmp_path: Path) -> None:

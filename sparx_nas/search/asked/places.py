@@ -1,11 +1,13 @@
 """Places for trials: what a cluster has, and how trials share it."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from sparx_nas.ground.errors import DeviceError
+from sparx_nas.ground.quantities import counted
 from sparx_nas.search.asked.settings import Settings
 
 MAX_THREADS = 8
@@ -51,17 +53,29 @@ def slots(settings: Settings, found: Cluster) -> Slots:
     trials = settings.trials + 3
     if wants_gpu:
         each = settings.gpus_per_trial or 1.0
-        fit = int(found.gpus / each)
+        fit = math.floor(found.gpus / each + 1e-9)
         if not fit:
             hint = f"there are {found.gpus}; ask for less"
             raise DeviceError(f"--gpus-per-trial {each:g} is more than there is", hint=hint)
-        concurrency = min(settings.concurrency or fit, fit, trials)
+        asked = settings.concurrency or fit
+        if asked > fit:
+            have = f"{counted(found.gpus, 'GPU')} with {each:g} for each trial"
+            raise _too_many(asked, have, fit)
+        concurrency = min(asked, trials)
         threads = max(1, min(found.cpus // concurrency, MAX_THREADS))
         return Slots(concurrency, threads, each, "cuda")
     if settings.gpus_per_trial:
         raise DeviceError("--gpus-per-trial is for a GPU", hint="leave it out on a CPU")
-    concurrency = min(settings.concurrency or found.cpus, trials)
-    if concurrency > found.cpus:
-        hint = f"there are {found.cpus}; ask for no more trials at a time"
-        raise DeviceError(f"--concurrency {concurrency} needs as many CPUs", hint=hint)
+    asked = settings.concurrency or found.cpus
+    if asked > found.cpus:
+        raise _too_many(asked, counted(found.cpus, "CPU"), found.cpus)
+    concurrency = min(asked, trials)
     return Slots(concurrency, max(1, min(found.cpus // concurrency, MAX_THREADS)), 0.0, "cpu")
+
+
+def _too_many(asked: int, have: str, fit: int) -> DeviceError:
+    """Say how many trials may run at a time, beside how many were asked for."""
+    return DeviceError(
+        f"--concurrency {asked} is more than there is room for: {have}",
+        hint=f"--concurrency {fit} or less, or leave it out",
+    )

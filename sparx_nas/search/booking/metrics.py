@@ -6,7 +6,7 @@ STATES = ("running", "complete", "failed", "infeasible")
 
 
 class Metrics:
-    """Gauges named sparx_nas_*; the tags are `trial` and `wiring`."""
+    """Gauges, which Ray exports as ray_sparx_nas_*; tags are `run`, `trial` and `wiring`."""
 
     def __init__(self, run: str) -> None:
         tags = ("run", "trial", "wiring")

@@ -23,6 +23,8 @@ from sparx_nas.search.running import joining
 PREFIX = "sparx-nas-"
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8265
+TRIES, SLOW = 5, "timed out during startup"
+"""How often Ray is started, and what it says where the machine was too slow for it."""
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -78,7 +80,7 @@ def _start(options: dict[str, Any], address: str | None) -> Any:
     try:
         with warnings.catch_warnings(), _apart():
             warnings.simplefilter("ignore")
-            return ray.init(**options)
+            return ray.init(**options) if address else _patiently(options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         if not address:
             raise DeviceError(f"cannot start Ray on this machine: {error}") from error
@@ -86,6 +88,26 @@ def _start(options: dict[str, Any], address: str | None) -> Any:
             raise told from error
         said = f"cannot join the Ray cluster at {address}: {error}"
         raise DeviceError(said, hint=joining.HINT) from error
+
+
+def _patiently(options: dict[str, Any]) -> Any:
+    """Start Ray, again where it was too slow for itself: it waits 30 s for its own processes.
+
+    Raises: DeviceError if it never is quick enough.
+    """
+    here = psutil.Process()
+    for _ in range(TRIES):
+        before = set(here.children())
+        try:
+            return ray.init(**options)
+        # What is raised has no kind of its own.
+        except Exception as error:
+            if SLOW not in str(error):
+                raise
+            for child in set(here.children()) - before:
+                child.kill()
+    said = f"Ray did not start in {TRIES} tries: this machine is too busy"
+    raise DeviceError(said, hint="try again when less runs on it")
 
 
 @contextmanager

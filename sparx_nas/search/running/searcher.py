@@ -4,6 +4,7 @@ Optuna's own bridge tells stopped trials as complete; this one leaves that to `C
 """
 
 import json
+import weakref
 from typing import Any
 
 from ray import tune
@@ -14,7 +15,7 @@ from sparx_nas.search.asked.prepared import Search, data_request
 from sparx_nas.search.booking.ledger import label
 from sparx_nas.search.proposing.proposals import Proposal
 from sparx_nas.search.running.conductor import Conductor
-from sparx_nas.search.running.worker import Job, SparxTrial
+from sparx_nas.search.running.worker import Job, SparxTrial, title
 from sparx_nas.trial.values import Epoch, name_of
 
 
@@ -33,8 +34,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         proposal = self.conductor.next(trial_id)
         if proposal is None:
             return Searcher.FINISHED if self.conductor.idle else None
-        job = json.dumps(job_of(self.conductor.search, proposal))
-        return {"job": job, "mailbox": self.mailbox}
+        job, places = job_of(self.conductor.search, proposal), self.conductor.search.slots
+        here = {"job": json.dumps(job), "mailbox": self.mailbox}
+        return here | {"cpus": places.threads, "gpus": places.gpus}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Note an epoch."""
@@ -101,11 +103,11 @@ def run_trials(searcher: StudySearcher) -> None:
     Raises: what the conductor kept from Ray.
     """
     conductor = searcher.conductor
-    folder, places = conductor.search.path / "ray", conductor.search.slots
+    folder = conductor.search.path / "ray"
     folder.mkdir(parents=True, exist_ok=True)
     session = f"session-{1 + sum(1 for _ in folder.iterdir())}"
     tuner = tune.Tuner(
-        tune.with_resources(SparxTrial, {"cpu": places.threads, "gpu": places.gpus}),
+        SparxTrial,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,
@@ -120,6 +122,7 @@ def run_trials(searcher: StudySearcher) -> None:
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[_Titling()],
         ),
     )
     tuner.fit()
@@ -133,6 +136,33 @@ def _trial_name(trial: Any) -> str:
     return (
         name_of(json.loads(job)["number"]).replace(" ", "-") if job else f"trial-{trial.trial_id}"
     )
+
+
+class _Titling(tune.Callback):  # type: ignore[misc]
+    """Has the tasks of a trial, each an epoch, bear trial and wiring in Ray's dashboard.
+
+    A worker trains one trial after another, so its own name could not.
+    """
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Name what Tune will ask of the worker that has taken the trial up."""
+        job, worker = json.loads(trial.config["job"]), trial.temporary_state.ray_actor
+        if hasattr(worker, "_method_shells"):
+            worker.train = _Titled(worker, title(job["number"], job["label"]))
+
+
+class _Titled:
+    """The method `train` of a worker, its tasks named; other versions of Ray keep their own."""
+
+    def __init__(self, worker: Any, name: str) -> None:
+        # Ray ends a worker when nobody holds it any more, and it holds this.
+        self.worker, self.name = weakref.ref(worker), name
+
+    def remote(self, *args: Any, **options: Any) -> Any:
+        """Have the worker train an epoch."""
+        worker: Any = self.worker()
+        method = worker._method_shells["train"].bind(worker)
+        return method.options(name=self.name).remote(*args, **options)
 
 
 class _StopAll(tune.Stopper):  # type: ignore[misc]

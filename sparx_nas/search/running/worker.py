@@ -5,7 +5,8 @@ import socket
 import tempfile
 import time
 import traceback
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,11 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
     and the worker goes on to the next.
     """
 
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Ask for the place of a trial; a class that Tune makes for it would hide this name."""
+        return tune.PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
+
     def setup(self, config: dict[str, Any]) -> None:
         """Start the first candidate."""
         self.name = config["mailbox"]
@@ -62,7 +68,8 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
         """Train one epoch; the last one also measures, and hands over the weights."""
         start = time.perf_counter()
         try:
-            result = self._epoch()
+            with titled(title(self.job["number"], self.job["label"])):
+                result = self._epoch()
         except (OSError, DataError, MachineError) as error:
             told = refusal(error) if isinstance(error, OSError) else error
             return {"done": True, "refused": f"on {socket.gethostname()}: {told}"}
@@ -74,7 +81,6 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
 
     def _epoch(self) -> dict[str, Any]:
         """Run the next epoch of the job."""
-        name_process(self.job["number"], self.job["label"])
         room = None
         if self.job["wants_latency"]:
             room = room_of(self.name, resolve_device(self.job["device"]))
@@ -109,8 +115,8 @@ def look_at_data(data: Job, device: str) -> dict[str, Any]:
 
 def score_elsewhere(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
     """Do what `score_on_test` does, in a worker that says so."""
-    name_process(job["number"], f"test {job['label']}")
-    return score_on_test(job, weights)
+    with titled(title(job["number"], f"test {job['label']}")):
+        return score_on_test(job, weights)
 
 
 def score_on_test(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
@@ -125,10 +131,21 @@ def score_on_test(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
     return [score.correct for score in scores], scores[0].images
 
 
-def name_process(number: int, label: str) -> None:
-    """Show trial and wiring in ps, top and the Ray dashboard."""
-    # Ray keeps the title itself, so only its own function changes what is seen.
-    ray._raylet.setproctitle(f"sparx_nas {name_of(number)}: {label}")
+def title(number: int, label: str) -> str:
+    """Say trial and wiring."""
+    return f"{name_of(number)}: {label}"
+
+
+@contextmanager
+def titled(said: str) -> Iterator[None]:
+    """Show what this process does in ps, top and the Ray dashboard while the block runs."""
+    # Ray keeps the title itself, so only its own functions change what is seen.
+    before = ray._raylet.getproctitle()
+    ray._raylet.setproctitle(f"sparx_nas {said}")
+    try:
+        yield
+    finally:
+        ray._raylet.setproctitle(before)
 
 
 @lru_cache(maxsize=2)
