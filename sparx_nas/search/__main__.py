@@ -59,11 +59,15 @@ def _list_spaces(asked: Options) -> int:
 
 
 def _explain(asked: Options, space: "SearchSpace") -> int:
-    """Print what a space holds."""
+    """Print what a space holds within its limits and those asked for."""
+    from sparx_nas.search.asked.limits import in_force
     from sparx_nas.search.telling.describe_json import space_json
     from sparx_nas.space.explain import explain, render
 
-    sys.stdout.write(space_json(space) if asked.format == "json" else render(explain(space)))
+    limits = in_force(space.limits, asked.constraint)
+    as_json = asked.format == "json"
+    text = space_json(space, limits) if as_json else render(explain(space, limits=limits))
+    sys.stdout.write(text)
     return 0
 
 

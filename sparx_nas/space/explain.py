@@ -8,7 +8,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.cost import CostEstimate
 from sparx_nas.ground.quantities import percent, si
 from sparx_nas.space.drawing import LEGEND, WIDTH, draw
-from sparx_nas.space.search_space import SearchSpace
+from sparx_nas.space.search_space import SearchSpace, over
 from sparx_nas.space.stage import Dropped, Gene
 
 MEASURES = ("params", "macs", "activation_bytes")
@@ -42,11 +42,12 @@ class Explanation:
     `distinct` counts architectures before limits, exactly if `exact`. The ranges are over the
     `looked_at` candidates: all distinct ones if `complete`, otherwise random draws, the
     baselines, and the combinations of each stage's smallest and largest design. `feasible` is how
-    many distinct architectures keep the limits (None unless `complete`), `feasible_share` that
+    many distinct architectures keep the `limits` (None unless `complete`), `feasible_share` that
     over all, or among the random draws alone.
     """
 
     space: SearchSpace
+    limits: Mapping[str, int]
     genes: tuple[Gene, ...]
     dropped: tuple[Dropped, ...]
     genotypes: int
@@ -61,18 +62,25 @@ class Explanation:
     drawn: Mapping[str, Architecture]
 
 
-def explain(space: SearchSpace, *, seed: int = 0) -> Explanation:
-    """Look at all of a space, or at `DRAWS` random candidates of one that is too large."""
+def explain(
+    space: SearchSpace, *, limits: Mapping[str, int] | None = None, seed: int = 0
+) -> Explanation:
+    """Look at all of a space, or at `DRAWS` random candidates of one that is too large.
+
+    `limits` are those to judge by, where they are not the space's own.
+    """
+    kept = space.limits if limits is None else limits
     distinct, exact = space.distinct()
     everything = space.enumerate()
     candidates = space.draws(DRAWS, seed) if everything is None else everything
     costs = [space.cost(architecture) for architecture in candidates]
-    feasible = sum(not space.violations(cost.to_dict()) for cost in costs)
-    placed = tuple(_place(space, name, a, costs) for name, a in space.baselines.items())
+    feasible = sum(not over(cost.to_dict(), kept) for cost in costs)
+    placed = tuple(_place(space, name, costs, kept) for name in space.baselines)
     extremes = [] if everything is not None else [space.cost(a) for a in space.corners()]
     seen = [*costs, *extremes, *(baseline.cost for baseline in placed)]
     return Explanation(
         space=space,
+        limits=kept,
         genes=space.genes,
         dropped=space.dropped,
         genotypes=space.genotypes(),
@@ -82,7 +90,7 @@ def explain(space: SearchSpace, *, seed: int = 0) -> Explanation:
         looked_at=len(costs) if everything is not None else len(seen),
         feasible=feasible if everything is not None else None,
         feasible_share=feasible / len(costs),
-        ranges={name: _range(name, seen) for name in MEASURES},
+        ranges={name: _range(name, seen) for name in dict.fromkeys((*MEASURES, *kept))},
         placed=placed,
         drawn=_drawn(space, seed),
     )
@@ -112,9 +120,10 @@ def render(explanation: Explanation) -> str:
 
 
 def _place(
-    space: SearchSpace, name: str, architecture: Architecture, costs: Sequence[CostEstimate]
+    space: SearchSpace, name: str, costs: Sequence[CostEstimate], limits: Mapping[str, int]
 ) -> Placed:
     """Rank a baseline among the costs of the candidates."""
+    architecture = space.baselines[name]
     own = space.cost(architecture)
     below = {
         measure: sum(getattr(c, measure) < getattr(own, measure) for c in costs) / len(costs)
@@ -125,7 +134,7 @@ def _place(
         architecture=architecture,
         cost=own,
         below=below,
-        violations=space.violations(own.to_dict()),
+        violations=over(own.to_dict(), limits),
     )
 
 
@@ -150,9 +159,12 @@ def _sizes(e: Explanation) -> list[str]:
         f"  {_count(e.genotypes)} combinations of {len(e.genes)} genes",
         f"  {_count(e.distinct)} distinct architectures ({'exact' if e.exact else 'at most'})",
     ]
-    if not e.space.limits:
+    if not e.limits:
         return [*lines, "  no limits"]
-    limits = ", ".join(f"{name} at most {si(limit)}" for name, limit in e.space.limits.items())
+    limits = ", ".join(
+        f"{name} at most {si(limit)}" + " (the space's)" * (e.space.limits.get(name) == limit)
+        for name, limit in e.limits.items()
+    )
     if e.feasible is None:
         kept = f"{percent(e.feasible_share)} of {DRAWS:,} random candidates are"
     else:

@@ -145,11 +145,7 @@ class SearchSpace:
 
     def violations(self, cost: Mapping[str, Any]) -> tuple[str, ...]:
         """Say which limits a cost (`CostEstimate.to_dict`) breaks: `params 33.1 M > 32 M`."""
-        return tuple(
-            f"{name} {_over(cost[name], limit)}"
-            for name, limit in self.limits.items()
-            if cost[name] > limit
-        )
+        return over(cost, self.limits)
 
     def genotypes(self) -> int:
         """Count the combinations of genes."""
@@ -216,6 +212,13 @@ def assemble(designs: tuple[StageDesign, ...], settings: Mapping[str, Any]) -> A
         widths=tuple(design.width for design in designs),
         stage_inputs=tuple(design.stage_input for design in designs),
         **settings,
+    )
+
+
+def over(cost: Mapping[str, Any], limits: Mapping[str, int]) -> tuple[str, ...]:
+    """Say which limits a cost breaks: `params 33.1 M > 32 M`."""
+    return tuple(
+        f"{name} {_over(cost[name], limit)}" for name, limit in limits.items() if cost[name] > limit
     )
 
 

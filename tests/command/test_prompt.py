@@ -219,6 +219,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_takes(tmp_path):
         "Dry",
         "run",
         "space",
+        "limits",
         "data",
         "device",
         "a",

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from sparx_nas.command.checks import anywhere
 from sparx_nas.command.options import Given, raw_of
+from sparx_nas.search.asked.limits import in_force, sources
 from sparx_nas.search.asked.options import (
     CONFIGURABLE,
     DeviceChoice,
@@ -57,9 +58,10 @@ class Settings:
     """Everything that decides a search, beside the content of the space.
 
     `space` is the name or absolute path it can be loaded by. `constraints` are largest counts by
-    measure at the target: the space's limits and those asked for, the tighter of two. `name` is
-    that of the run, of its study, and of its folder in `output`. `concurrency` and
-    `gpus_per_trial` are None where the driver decides by the device.
+    measure at the target: the space's limits and those asked for, the tighter of two;
+    `limit_sources` says in words where each comes from. `name` is that of the run, of its study,
+    and of its folder in `output`. `concurrency` and `gpus_per_trial` are None where the driver
+    decides by the device.
     """
 
     space: str
@@ -94,6 +96,7 @@ class Settings:
     dashboard: bool
     format: Format
     verbose: bool
+    limit_sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 FIXED = (
@@ -127,17 +130,13 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
 
     `name` is that of a run which goes on.
     """
-    limits = {
-        key: min(values)
-        for key in (*space.limits, *options.constraint)
-        if (values := [m[key] for m in (space.limits, options.constraint) if key in m])
-    }
     few = options.trials <= TPE_TRIALS
     sampler: Sampler = options.sampler if options.sampler != "auto" else ("tpe" if few else "nsga2")
     decided = _training(options, space) | {
         "space": anywhere(options.space) if _is_path(options.space) else options.space,
         "data_dir": anywhere(str(options.data_dir)) if options.data_dir else None,
-        "constraints": limits,
+        "constraints": in_force(space.limits, options.constraint),
+        "limit_sources": sources(space.limits, options.constraint),
         "sampler": sampler,
         "time_budget_s": options.time_budget,
         "output": str(options.output),
@@ -145,7 +144,7 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
         "address": options.address or os.environ.get("RAY_ADDRESS") or None,
     }
     kept = set(Settings.__dataclass_fields__) - set(decided)
-    return Settings(**decided, **{field: getattr(options, field) for field in kept})
+    return Settings(**decided, **{name: getattr(options, name) for name in kept})
 
 
 def _training(options: Options, space: SearchSpace) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def written(settings: Settings) -> dict[str, Any]:
     value: dict[str, Any] = {
         NAMES_OF_FIELDS.get(key, key): getattr(settings, key)
         for key in Settings.__dataclass_fields__
-        if key not in ("name", "verbose", "objectives", "constraints")
+        if key not in ("name", "verbose", "objectives", "constraints", "limit_sources")
     }
     value["objectives"] = [{"name": o.name, "direction": o.direction} for o in settings.objectives]
     value["constraint"] = [f"{key}<={limit}" for key, limit in settings.constraints.items()]
@@ -212,8 +211,8 @@ def changes(old: Settings, new: Settings) -> list[str]:
     """List the differences that forbid to go on with a run, as lines of a diff."""
     before, after = written(old), written(new)
     lines = []
-    for field in FIXED:
-        key = NAMES_OF_FIELDS.get(field, field)
+    for fixed in FIXED:
+        key = NAMES_OF_FIELDS.get(fixed, fixed)
         if before[key] != after[key]:
             lines += [f"- {key}: {_line(before[key])}", f"+ {key}: {_line(after[key])}"]
     return lines

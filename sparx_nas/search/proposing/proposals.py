@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -217,9 +218,8 @@ class Proposals:
     def _untried(self) -> Mapping[str, Any] | None:
         """Return the genes of an architecture within the limits that was not tried yet."""
         everything = self.space.enumerate()
-        candidates = (
-            self.space.draws(WALK, seed=len(self.seen)) if everything is None else everything
-        )
+        drawn = self.space.draws(WALK, seed=len(self.seen))
+        candidates = chain(self.space.corners(), drawn) if everything is None else everything
         feasible = 0
         for architecture in candidates:
             if violations(self.space.cost(architecture).to_dict(), self.limits):

@@ -27,7 +27,7 @@ from sparx_nas.search.running.preparing import nothing_left, prepared
 from sparx_nas.search.running.searcher import StudySearcher, job_of, run_trials
 from sparx_nas.search.running.trouble import TROUBLE, explained
 from sparx_nas.search.running.worker import Job
-from sparx_nas.search.telling.live import make_view
+from sparx_nas.search.telling.live import data_lines, make_view
 from sparx_nas.search.telling.progress import View
 from sparx_nas.search.telling.summary import summary_lines
 from sparx_nas.space import SearchSpace
@@ -47,7 +47,8 @@ def run_search(settings: Settings, space: SearchSpace, *, resume: Path | None) -
         return 0
     with prepared(settings, space, resume) as search, explained(search.path):
         proposals = _take_up(search)
-        view = make_view(search.settings, search.path, search.dashboard_lines)
+        above = [*data_lines(search.data), *search.dashboard_lines]
+        view = make_view(search.settings, search.path, above)
         try:
             run, state = _train(search, proposals, view)
         finally:

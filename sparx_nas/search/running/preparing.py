@@ -16,6 +16,7 @@ from sparx_nas.command.typed import quoted
 from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
 from sparx_nas.ground.machine import writing
+from sparx_nas.search.asked.limits import check_limits
 from sparx_nas.search.asked.places import Slots, slots
 from sparx_nas.search.asked.prepared import Search, data_request
 from sparx_nas.search.asked.settings import Settings, to_config
@@ -37,11 +38,14 @@ def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Ite
     path = resume or Path(settings.output) / settings.name
     if resume is None:
         _check_new(path)
+    check_limits(space, settings.constraints)
     settings = replace(settings, output=str(path.parent))
     if not settings.address:
         folder = Path(settings.data_dir) if settings.data_dir else None
         found = find_data(settings.data, folder).data_dir
         settings = replace(settings, data_dir=str(found) if found else None)
+        # Ray takes seconds to start, and mistakes in the data shall be told at once.
+        worker.opened(**data_request(settings))
     # Ray has handlers of signals of its own; ours come after.
     with (
         cluster(address=settings.address, dashboard=settings.dashboard) as ray_cluster,

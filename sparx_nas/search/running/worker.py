@@ -105,12 +105,12 @@ class SparxTrial(tune.Trainable):  # type: ignore[misc]
 
 def look_at_data(data: Job, device: str) -> dict[str, Any]:
     """Open the data where the trials will and describe them, with device and kernels."""
-    opened, where = _open(**data), resolve_device(device)
+    found, where = opened(**data), resolve_device(device)
     if where.type == "cuda":
         # Kernels are compiled once, before workers ask for the same ones at the same time.
         warm(where)
     kernels = in_use(where.type)
-    return {"data": opened.describe(), "device": device_name(where), "kernels": kernels}
+    return {"data": found.describe(), "device": device_name(where), "kernels": kernels}
 
 
 def score_elsewhere(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
@@ -123,7 +123,7 @@ def score_on_test(job: Job, weights: list[bytes]) -> tuple[list[int], int]:
     """Return how many of the test images each training of a candidate has right, and how many."""
     device = resolve_device(job["device"])
     torch.set_num_threads(job["threads"])
-    data = _open(**job["data"], with_test=True)
+    data = opened(**job["data"], with_test=True)
     trainings, scores = _start(job), []
     for training, state in zip(trainings.each, weights, strict=True):
         training.model.load_state_dict(load(state))
@@ -154,8 +154,11 @@ def _open_cached(key: tuple[tuple[str, Any], ...]) -> DataSet:
     return open_data(**dict(key))
 
 
-def _open(**data: Any) -> DataSet:
-    """Open data by JSON values; `data_dir` is a path or None."""
+def opened(**data: Any) -> DataSet:
+    """Open data by JSON values, once a process; `data_dir` is a path or None.
+
+    Raises: DataError if they cannot be had.
+    """
     folder = data.pop("data_dir")
     key = {**data, "data_dir": Path(folder) if folder else None}
     return _open_cached(tuple(sorted(key.items())))
@@ -166,7 +169,7 @@ def _start(job: Job) -> Trainings:
     torch.set_num_threads(job["threads"])
     return Trainings(
         Architecture.from_dict(job["architecture"]),
-        _open(**job["data"]),
+        opened(**job["data"]),
         fidelity=Fidelity(**job["fidelity"]),
         recipe=Recipe(**job["recipe"]),
         device=resolve_device(job["device"]),

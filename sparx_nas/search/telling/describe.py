@@ -12,12 +12,15 @@ from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.ground.quantities import duration, si
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.search.asked.known import known_reliability
+from sparx_nas.search.asked.limits import check_limits, limit_words
+from sparx_nas.search.asked.opening import open_here
 from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings, written
+from sparx_nas.search.telling.data_words import data_words
 from sparx_nas.search.telling.wording import WIDTH
 from sparx_nas.space import SearchSpace
 
 if TYPE_CHECKING:
-    from sparx_nas.data import Found
+    from sparx_nas.data import DataSet
     from sparx_nas.search.asked.places import Slots
 
 LABEL = 11
@@ -32,7 +35,8 @@ def dry_run_text(
 ) -> tuple[str, list[SparxError]]:
     """Say what a search would do and take, and return what would stop it.
 
-    Opens no data and starts no Ray; takes some seconds to load torch and time training steps.
+    Opens the data as the search would, and starts no Ray; takes some seconds to load torch and time
+    training steps.
     """
     problems: list[SparxError] = []
     path = resume or Path(settings.output) / settings.name
@@ -40,9 +44,10 @@ def dry_run_text(
         problems += _place_problems(path)
     lines = ["Dry run: nothing is written.", "", *_labelled("run", _run_words(path, resume))]
     lines += _labelled("space", _space_words(space))
-    found = _found(settings, problems)
+    lines += _labelled("limits", _limit_words(settings, space, problems))
+    found = _opened(settings, problems)
     places = _places(settings, problems)
-    lines += _labelled("data", _data_words(found, settings.images))
+    lines += _data_lines(settings, found)
     lines += _labelled("device", _device_words(settings, places))
     costs = {name: _proxy_cost(settings, space, name, found) for name in space.baselines}
     lines += _trial_lines(settings, costs, found)
@@ -87,14 +92,21 @@ def _space_words(space: SearchSpace) -> str:
     )
 
 
-def _found(settings: Settings, problems: list[SparxError]) -> "Found | None":
-    """Look for the data, here; on a cluster they are where its workers are."""
-    from sparx_nas.data import find_data
+def _limit_words(settings: Settings, space: SearchSpace, problems: list[SparxError]) -> str:
+    """Say which limits hold and where each comes from; none that nothing keeps."""
+    try:
+        check_limits(space, settings.constraints)
+    except SparxError as problem:
+        problems.append(problem)
+    return limit_words(settings.constraints, settings.limit_sources)
 
+
+def _opened(settings: Settings, problems: list[SparxError]) -> "DataSet | None":
+    """Open the data, here; on a cluster they are where its workers are."""
     if settings.address:
         return None
     try:
-        return find_data(settings.data, Path(settings.data_dir) if settings.data_dir else None)
+        return open_here(settings)
     except SparxError as problem:
         problems.append(problem)
         return None
@@ -115,13 +127,14 @@ def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
         return None
 
 
-def _data_words(found: "Found | None", images: int) -> str:
-    """Say which data were found, and how many `images` of them are taken, 0 for all."""
+def _data_lines(settings: Settings, found: "DataSet | None") -> list[str]:
+    """Say which data were found, how many images of which classes, and what is left out."""
     if found is None:
-        return "not found here"
-    counted = ", ".join(f"{count:,} {part}" for part, count in found.images.items())
-    most = f", at most {images:,} of train and val (--images)" if images else ""
-    return f"{found.name}, {found.place}" + (f": {counted}" if counted else "") + most
+        missing = "not found, or not as they have to be: the error says which"
+        where = "on the cluster, which was not asked" if settings.address else missing
+        return _labelled("data", where)
+    words = data_words(found.describe())
+    return [line for i, said in enumerate(words) for line in _labelled("" if i else "data", said)]
 
 
 def _device_words(settings: Settings, places: "Slots | None") -> str:
@@ -136,29 +149,29 @@ def _device_words(settings: Settings, places: "Slots | None") -> str:
 
 
 def _proxy_cost(
-    settings: Settings, space: SearchSpace, name: str, found: "Found | None"
+    settings: Settings, space: SearchSpace, name: str, found: "DataSet | None"
 ) -> CostEstimate:
     """Count a baseline as it would be trained."""
     return estimate(
         space.baselines[name],
         settings.image_size,
-        (found and found.in_chans) or space.target["in_chans"],
-        (found and found.num_classes) or space.target["num_classes"],
+        found.in_chans if found else space.target["in_chans"],
+        found.num_classes if found else space.target["num_classes"],
         settings.width,
         settings.stem_stride,
     )
 
 
 def _trial_lines(
-    settings: Settings, costs: dict[str, CostEstimate], found: "Found | None"
+    settings: Settings, costs: dict[str, CostEstimate], found: "DataSet | None"
 ) -> list[str]:
     """Say what training each baseline takes."""
-    images = _split_sizes(settings, found)
     lines = []
     for i, (name, cost) in enumerate(costs.items()):
         words = f"{name}: {si(cost.macs)} MACs an image, {si(cost.params)} params as trained"
-        if images:
-            total = cost.macs * (1 + BACKWARD) * images[0] * settings.epochs * settings.seeds
+        if found:
+            images = found.splits["train"]
+            total = cost.macs * (1 + BACKWARD) * images * settings.epochs * settings.seeds
             words += f", {si(total)} MACs a trial"
         lines += _labelled("a trial" if i == 0 else "", words)
     return lines
@@ -180,20 +193,6 @@ def _score_words(settings: Settings, space: SearchSpace, config: Path | None) ->
     )
 
 
-def _split_sizes(settings: Settings, found: "Found | None") -> tuple[int, int] | None:
-    """Return about how many images train and how many validate; None where nobody counted."""
-    images, most = dict(found.images) if found else {}, settings.images or 10**9
-    if "all" in images:
-        sizes = 0.6 * images["all"], 0.2 * images["all"]
-    elif "train" not in images:
-        return None
-    elif "val" in images and "test" in images:
-        sizes = images["train"], images["val"]
-    else:
-        sizes = 0.8 * images["train"], 0.2 * images["train"]
-    return min(most, round(sizes[0])), min(most, round(sizes[1]))
-
-
 def _calibrate_words(settings: Settings) -> str:
     """Return the command that measures it."""
     place = ("--data-dir", settings.data_dir) if settings.data_dir else ()
@@ -201,19 +200,17 @@ def _calibrate_words(settings: Settings) -> str:
 
 
 def _time_words(
-    settings: Settings, space: SearchSpace, found: "Found | None", places: "Slots | None"
+    settings: Settings, space: SearchSpace, found: "DataSet | None", places: "Slots | None"
 ) -> str:
     """Estimate the time from training steps of the published design, timed now."""
-    sizes = _split_sizes(settings, found)
-    if found is None or places is None or sizes is None:
+    if found is None or places is None:
         return "unknown: it takes data and device to tell"
     from sparx_nas.search.telling.pace import images_per_s
 
-    chans = found.in_chans or space.target["in_chans"]
-    classes = found.num_classes or space.target["num_classes"]
-    rate = images_per_s(settings, space, chans, classes, places)
-    again = min(settings.statistics_images, sizes[0])
-    epoch = (sizes[0] + (sizes[1] * max(1, settings.val_copies) + again) / (1 + BACKWARD)) / rate
+    train, val = found.splits["train"], found.splits["val"]
+    rate = images_per_s(settings, space, found.in_chans, found.num_classes, places)
+    again = min(settings.statistics_images, train)
+    epoch = (train + (val * max(1, settings.val_copies) + again) / (1 + BACKWARD)) / rate
     per_trial = settings.epochs * epoch * settings.seeds
     seeds = settings.trials * settings.seeds + len(space.baselines) * max(
         settings.seeds, BASELINE_SEEDS

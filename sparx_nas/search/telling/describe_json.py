@@ -1,6 +1,7 @@
 """What `--explain` says, for machines."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,16 +9,16 @@ from sparx_nas.space import SearchSpace
 from sparx_nas.space.explain import Placed, explain
 
 
-def space_json(space: SearchSpace) -> str:
-    """Explain a space: its genes, its size, its costs, where the published designs lie."""
-    found = explain(space)
+def space_json(space: SearchSpace, limits: Mapping[str, int]) -> str:
+    """Explain a space within limits: genes, size, costs, where the published designs lie."""
+    found = explain(space, limits=limits)
     return _text(
         {
             "space": space.name,
             "about": space.about,
             "space_id": space.fingerprint,
             "target": dict(space.target),
-            "limits": dict(space.limits),
+            "limits": dict(limits),
             "genes": {gene.name: list(gene.choices) for gene in found.genes},
             "dropped": {gene.name: gene.reason for gene in found.dropped},
             "genotypes": found.genotypes,

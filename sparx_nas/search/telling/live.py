@@ -1,12 +1,15 @@
 """The views of a running search: on a terminal, line by line, or for a machine."""
 
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from sparx_nas.ground.quantities import counted, duration
+from sparx_nas.search.asked.limits import limit_words
 from sparx_nas.search.asked.settings import Settings
+from sparx_nas.search.telling.data_words import data_words
 from sparx_nas.search.telling.live_json import JsonView
 from sparx_nas.search.telling.live_rich import RichView
 from sparx_nas.search.telling.progress import Progress, View
@@ -68,17 +71,36 @@ def header(settings: Settings, path: Path) -> list[str]:
     """Say what is searched, on what, and where it goes."""
     names = ", ".join(f"{o.name} {o.direction}" for o in settings.objectives)
     epochs = counted(settings.epochs, "epoch")
-    limits = [f"{key} <= {amount(key, value)}" for key, value in settings.constraints.items()]
+    limits = f"  limits    {limit_words(settings.constraints, settings.limit_sources)}"
     seeds = f", each the mean of {settings.seeds} seeds" if settings.seeds > 1 else ""
     images = f", {settings.images:,} images" if settings.images else ""
     lines = [
         f"{settings.name}: {settings.trials} architectures of {settings.space}, {names}",
         f"  training  {settings.data}{images}, {epochs} at {settings.image_size} px, "
         f"{settings.width:g} of full width, batch {settings.batch_size}",
-        f"  search    {settings.sampler}, seed {settings.seed}{seeds}"
-        + (f", {', '.join(limits)}" if limits else ""),
+        f"  search    {settings.sampler}, seed {settings.seed}{seeds}",
     ]
-    return [*(clipped(line) for line in lines), f"  run       {path}"]
+    hung = " " * 12
+    return [
+        *(clipped(line) for line in lines),
+        *textwrap.wrap(limits, WIDTH, subsequent_indent=hung),
+        f"  run       {path}",
+    ]
+
+
+def data_lines(described: Mapping[str, Any]) -> list[str]:
+    """Say on which images it is searched, and how they were divided, below the header."""
+    return [
+        line
+        for i, words in enumerate(data_words(described))
+        for line in textwrap.wrap(
+            f"  {'data' if i == 0 else '':<10}{words}",
+            WIDTH,
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]
 
 
 def trial_heads(settings: Settings) -> str:
