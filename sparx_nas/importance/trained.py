@@ -61,8 +61,9 @@ def data_of(run: Run, trial: TrialRecord) -> DataSet:
     """
     fidelity = fidelity_of(trial)
     folder = run.config.get("data_dir")
+    # The run knows where its images are now, the trial where they were.
     data = open_data(
-        fidelity.data,
+        run.config.get("data") or fidelity.data,
         data_dir=Path(folder) if folder else None,
         image_size=fidelity.image_size,
         seed=fidelity.seed,

@@ -36,8 +36,9 @@ def _run(given: Mapping[str, Given]) -> int:
         return _resume(asked.resume, given)
     if asked.config:
         from sparx_nas.search.asked.config_file import read_config_file
+        from sparx_nas.search.asked.moved import overlaid
 
-        asked = read_options({**read_config_file(asked.config), **given})
+        asked = read_options(overlaid(read_config_file(asked.config), given))
     from sparx_nas.space import load_space
 
     space = load_space(asked.space)
@@ -77,12 +78,12 @@ def _resume(path: Path, given: Mapping[str, Given]) -> int:
     Raises: RunError with a diff if the space, or what decides its candidates' values, changed.
     """
     from sparx_nas import run_store
+    from sparx_nas.search.asked.moved import overlaid
     from sparx_nas.search.asked.settings import changes, from_config, given_in, resolve
 
     config = run_store.read_config(path)
     place = str(path / "config.yaml")
-    merged = {**given_in(config, place), **given}
-    asked = read_options(merged)
+    asked = read_options(overlaid(given_in(config, place), given))
     space = _space_of_run(path, config, asked.space)
     if asked.explain:
         return _explain(asked, space)

@@ -107,7 +107,7 @@ def prepare_again(asked: Options) -> Job:
         other = read_architecture(Path(asked.arch).expanduser())
         if other.id != architecture.id:
             lines += [f"- arch: {architecture.id}", f"+ arch: {other.id}"]
-    called = env["asked"] | {"data_dir": str(asked.data_dir)} if asked.data_dir else env["asked"]
+    called = _called_now(env["asked"], asked)
     if asked.data and _called(asked.data) != called["data"]:
         lines += [f"- data: {called['data']}", f"+ data: {asked.data}"]
     if lines:
@@ -280,6 +280,16 @@ def _is_folder(data: str) -> bool:
     """Tell whether data are a folder rather than a name."""
     known = (*DATA_NAMES, IMAGENET)
     return data not in known and Path(data).expanduser().is_dir()
+
+
+def _called_now(before: Mapping[str, str | None], asked: Options) -> dict[str, str | None]:
+    """Return what a training was made of, its data where they are now, which the hash confirms."""
+    data = str(before["data"])
+    by_name = data in (*DATA_NAMES, IMAGENET) or data.startswith("timm:")
+    place = asked.data if asked.data and _is_folder(asked.data) else asked.data_dir
+    if by_name or place is None:
+        return {**before, **({"data_dir": str(asked.data_dir)} if asked.data_dir else {})}
+    return {**before, "data": anywhere(str(place)), "data_dir": None}
 
 
 def _called(data: str) -> str:

@@ -24,7 +24,7 @@ from sparx_nas.ground.record import append_line, write_json, write_text
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.models import save_network
 from sparx_nas.train.describe import readme
-from sparx_nas.train.job import ARCH, ENV, RECIPE, Job
+from sparx_nas.train.job import ARCH, ENV, RECIPE, Job, read_env
 from sparx_nas.train.processes import World
 from sparx_nas.trial.device import device_name
 from sparx_nas.trial.score import Score
@@ -51,6 +51,13 @@ def create_folder(job: Job, *, device: str, processes: int) -> None:
     text = yaml_text(job.recipe.to_dict(), allow_unicode=True)
     write_text(job.path / RECIPE, head + text)
     write_json(job.path / ENV, environment(job, device=device, processes=processes))
+
+
+def remember_place(job: Job) -> None:
+    """Write where the data of a training that goes on are now."""
+    env = read_env(job.path)
+    if env["asked"] != dict(job.asked):
+        write_json(job.path / ENV, env | {"asked": dict(job.asked)})
 
 
 def environment(job: Job, *, device: str, processes: int) -> dict[str, Any]:

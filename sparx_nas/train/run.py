@@ -26,6 +26,7 @@ from sparx_nas.train.result import (
     create_folder,
     facts_of,
     read_metrics,
+    remember_place,
     write_result,
 )
 from sparx_nas.train.statistics import retake
@@ -52,6 +53,8 @@ def run_training(asked: Options) -> int:
             return _say(world, dry_run_text(job, trainer))
         if asked.resume:
             load_checkpoint(job.path, trainer)
+            if world.first:
+                remember_place(job)
         else:
             _create(job, world)
         return Sitting(job, world, trainer, _workers(job, asked)).run(stop)

@@ -119,7 +119,8 @@ FIXED = (
     "storage",
 )
 """What a resumed run cannot change: it decides the candidates or their values. The data's content
-is compared by its hash, so `data_dir` is free; the space by its fingerprint, so `space` is."""
+is compared by its hash, so `data_dir` is free, and the place of an image folder; the space by its
+fingerprint, so `space` is."""
 
 NAMES_OF_FIELDS = {"constraints": "constraint", "time_budget_s": "time_budget"}
 """Fields that are written under another name: that of the option."""
@@ -213,9 +214,15 @@ def changes(old: Settings, new: Settings) -> list[str]:
     lines = []
     for fixed in FIXED:
         key = NAMES_OF_FIELDS.get(fixed, fixed)
-        if before[key] != after[key]:
+        elsewhere = key == "data" and is_image_folder(old.data) and is_image_folder(new.data)
+        if before[key] != after[key] and not elsewhere:
             lines += [f"- {key}: {_line(before[key])}", f"+ {key}: {_line(after[key])}"]
     return lines
+
+
+def is_image_folder(data: str) -> bool:
+    """Tell whether data are called by the place of a folder, which says nothing of the content."""
+    return data == "folder" or not (data in DATA_WORDS or data.startswith("timm:"))
 
 
 def _line(value: Any) -> str:

@@ -17,6 +17,7 @@ from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
 from sparx_nas.ground.machine import writing
 from sparx_nas.search.asked.limits import check_limits
+from sparx_nas.search.asked.opening import check_same_images
 from sparx_nas.search.asked.places import Slots, slots
 from sparx_nas.search.asked.prepared import Search, data_request
 from sparx_nas.search.asked.settings import Settings, to_config
@@ -135,12 +136,8 @@ def _write_folder(
     if not resumed:
         env = run_store.environment(data, seen["device"])
         run_store.create_folder(path, config=config, space_text=space.source_text, env=env)
-    elif (before := run_store.read_env(path).get("data", {}).get("data_id")) != data["data_id"]:
-        raise RunError(
-            f"{path}: the data changed since the run began (hash {before}, now {data['data_id']})",
-            hint="bring the old data back, or start a new run",
-        )
     else:
+        check_same_images(path, data["data_id"])
         run_store.write_config(path, config)
     run_store.write_status(path, state="running", asked=settings.trials)
 

@@ -13,7 +13,7 @@ from sparx_nas.ground.quantities import duration, si
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.search.asked.known import known_reliability
 from sparx_nas.search.asked.limits import check_limits, limit_words
-from sparx_nas.search.asked.opening import open_here
+from sparx_nas.search.asked.opening import check_same_images, open_here
 from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings, written
 from sparx_nas.search.telling.data_words import data_words
 from sparx_nas.search.telling.wording import WIDTH
@@ -45,7 +45,7 @@ def dry_run_text(
     lines = ["Dry run: nothing is written.", "", *_labelled("run", _run_words(path, resume))]
     lines += _labelled("space", _space_words(space))
     lines += _labelled("limits", _limit_words(settings, space, problems))
-    found = _opened(settings, problems)
+    found = _opened(settings, resume, problems)
     places = _places(settings, problems)
     lines += _data_lines(settings, found)
     lines += _labelled("device", _device_words(settings, places))
@@ -101,15 +101,20 @@ def _limit_words(settings: Settings, space: SearchSpace, problems: list[SparxErr
     return limit_words(settings.constraints, settings.limit_sources)
 
 
-def _opened(settings: Settings, problems: list[SparxError]) -> "DataSet | None":
+def _opened(
+    settings: Settings, resume: Path | None, problems: list[SparxError]
+) -> "DataSet | None":
     """Open the data, here; on a cluster they are where its workers are."""
     if settings.address:
         return None
     try:
-        return open_here(settings)
+        found = open_here(settings)
+        if resume:
+            check_same_images(resume, found.data_id)
     except SparxError as problem:
         problems.append(problem)
         return None
+    return found
 
 
 def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
