@@ -18,10 +18,15 @@ from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.kernels import check_name
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.block import Block
-from sparx_nas.models.names import renamed
+from sparx_nas.models.fitting import fit_in_place
 from sparx_nas.models.norms import make_norm
 from sparx_nas.models.recomputing import recomputed
-from sparx_nas.models.surroundings import make_classifier, make_downsample, make_stem
+from sparx_nas.models.surroundings import (
+    make_classifier,
+    make_downsample,
+    make_pool,
+    make_stem,
+)
 
 
 class Stage(nn.Module):
@@ -79,7 +84,7 @@ class SparxBackbone(nn.Module):
         self.patch_embed = make_stem(plan)
         self.layers: Any = make_stages(plan, drop_path, backend)
         self.classifier = make_classifier(plan)
-        self.register_load_state_dict_pre_hook(_rename_in_place)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(fit_in_place)  # type: ignore[no-untyped-call]
         initialise(self, plan)
 
     def maps(self, x: Tensor) -> Iterator[Tensor]:
@@ -160,20 +165,25 @@ class SparxBackbone(nn.Module):
         return self.classifier[3]
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a new linear map for so many classes, or none for 0; `global_pool` is avg or "".
+        """Put a new linear map for so many classes, or none for 0, behind a pooling.
+
+        `global_pool` is avg, max, avgmax (their mean), catavgmax (one behind the other) or "".
 
         Raises: ArchitectureError for another pooling or a negative number.
         """
-        if global_pool not in (None, "avg", ""):
-            raise ArchitectureError(f"global_pool is {global_pool!r}; it is 'avg' or ''")
+        pool = self.classifier[1] if global_pool is None else make_pool(global_pool)
         if type(num_classes) is not int or num_classes < 0:
             raise ArchitectureError(f"num_classes is {num_classes!r}; it is 0 or more")
         self.num_classes = num_classes
         self.global_pool = self.global_pool if global_pool is None else global_pool
+        self.classifier[1] = pool
+        self.head_hidden_size = self.num_features * (1 + (self.global_pool == "catavgmax"))
         like = next(self.patch_embed.parameters())
         head: nn.Module = nn.Identity()
         if num_classes:
-            head = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
+            head = nn.Linear(
+                self.head_hidden_size, num_classes, device=like.device, dtype=like.dtype
+            )
             nn.init.trunc_normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.classifier[3] = head.train(self.training)
@@ -264,16 +274,6 @@ def initialise(model: nn.Module, plan: BackbonePlan) -> None:
             nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
         if module.bias is not None and (mapping or plan.family.conv_init != "default"):
             nn.init.zeros_(module.bias)
-
-
-def _rename_in_place(
-    model: nn.Module, state_dict: dict[str, Any], prefix: str, *told: object
-) -> None:
-    """Bring a state dict of other code under our names before it is loaded."""
-    names = [name for name in state_dict if name.startswith(prefix)]
-    own = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
-    new = renamed(own, model.state_dict()) if own else {}
-    state_dict.update({prefix + name: value for name, value in new.items()})
 
 
 def taken_stages(count: int, indices: int | Sequence[int] | None) -> tuple[list[int], int]:

@@ -13,6 +13,7 @@ from torch import Tensor, distributed, nn
 from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models.backbone import initialise, make_stages, stage_maps, taken_stages
+from sparx_nas.models.fitting import fit_in_place
 from sparx_nas.models.norms import PositionNorm
 from sparx_nas.models.surroundings import make_stem
 
@@ -35,7 +36,8 @@ class DenseBackbone(nn.Module):
     1 / sqrt(L'); with the weights of another variant it is another function. `out_indices` are the
     stages whose maps are returned, in ascending order (None: all; a number: the last so many);
     what only others need is kept, so that checkpoints load by name, but never runs and takes no
-    gradient. `drop_path` grows linearly from 0 to this rate over the layers.
+    gradient. `drop_path` grows linearly from 0 to this rate over the layers; `width` multiplies the
+    widths, as in `build`.
 
     Every map is normed over its channels, position by position, with eps 1e-6, and the next stage
     reads the map without that norm. Where the family ends its stages in such a norm (pvt), that one
@@ -52,6 +54,7 @@ class DenseBackbone(nn.Module):
         *,
         variant: Variant = "segmentation",
         in_chans: int = 3,
+        width: float = 1.0,
         drop_path: float = 0.0,
         out_indices: int | Sequence[int] | None = None,
         backend: str = "auto",
@@ -61,7 +64,8 @@ class DenseBackbone(nn.Module):
             known = " or ".join(map(repr, ATTENTION_SCALES))
             raise ArchitectureError(f"variant is {variant!r}; it is {known}")
         plan = replace(
-            architecture.plan(in_chans=in_chans), attention_scale=ATTENTION_SCALES[variant]
+            architecture.plan(in_chans=in_chans, width=width),
+            attention_scale=ATTENTION_SCALES[variant],
         )
         wanted, last = taken_stages(len(plan.stages), out_indices)
         self.variant, self.out_indices = variant, tuple(sorted(set(wanted)))
@@ -73,6 +77,7 @@ class DenseBackbone(nn.Module):
             nn.Identity() if plan.family.stage_norm else PositionNorm(stage.width, MAP_EPS)
             for stage in plan.stages
         )
+        self.register_load_state_dict_pre_hook(fit_in_place)  # type: ignore[no-untyped-call]
         initialise(self, plan)
         others = [norm for i, norm in enumerate(self.norm) if i not in self.out_indices]
         for unread in (*others, *self.layers[last + 1 :], self.layers[last].downsample):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.models.dense import DenseBackbone
-from sparx_nas.models.names import renamed, unwrapped
+from sparx_nas.models.fitting import check_widths
+from sparx_nas.models.names import renamed, unwrapped, without_prefix
 from sparx_nas.models.weights import downloaded, read_state
 
 Source = str | Path | Mapping[str, Any]
@@ -53,7 +54,8 @@ def load_dense(backbone: DenseBackbone, source: Source) -> None:
     DataError for a file that cannot be read.
     """
     where, checkpoint = _read(source)
-    own, state = backbone.state_dict(), unwrapped(checkpoint)
+    own = backbone.state_dict()
+    state = without_prefix(unwrapped(checkpoint), own, known=("backbone",))
     inner = {n.removeprefix("backbone."): v for n, v in state.items() if n.startswith("backbone.")}
     state = renamed(inner or state, own)
     scaled = [any(name.endswith(".op.scale") for name in names) for names in (state, own)]
@@ -77,6 +79,7 @@ def _read(source: Source) -> tuple[str, Mapping[str, Any]]:
 
 def _check(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """Raise an ArchitectureError that tells every way in which the weights do not fit."""
+    check_widths(where, state, own)
     differing = [
         f"{name} is {tuple(state[name].shape)}, here {tuple(t.shape)}"
         for name, t in own.items()

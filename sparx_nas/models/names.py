@@ -4,20 +4,26 @@
 it; weights of linear maps become those of 1x1 convolutions. Nothing is guessed by shape.
 """
 
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import Any
 
 from torch import Tensor
 
 from sparx_nas.ground.errors import ArchitectureError
 
+LOG = logging.getLogger(__name__)
 Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 WRAPPERS = ("model", "state_dict", "module", "state_dict_ema", "model_ema")
 """Keys under which training code keeps the state dict in a checkpoint."""
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
+COUNTERS = ("n_averaged",)
+"""What averages of weights count beside them (torch.optim.swa_utils)."""
+OTHER_PARTS = ("stages", "layers", "patch_embed", "classifier", "norm", "head")
+"""Beginnings of names that are parts of a network in other code as well."""
 DERIVED = ("relative_position_index", "attn_mask")
 """Buffers of other code that follow from the shape."""
 
@@ -71,9 +77,11 @@ def renamed(checkpoint: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[s
 
     Names that the network has not got are kept, so that a strict load can tell them.
 
-    Raises: ArchitectureError if the checkpoint holds no state dict.
+    Raises: ArchitectureError if the checkpoint holds no state dict, or all of the network's names
+    behind a prefix and others beside them.
     """
-    state = unwrapped(checkpoint)
+    state = without_prefix(unwrapped(checkpoint), like)
+    _refuse_hidden(state, like.keys())
     rules = _rules(state)
     out: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -82,6 +90,44 @@ def renamed(checkpoint: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[s
                 name = re.sub(pattern, replacement, name)
             out[name] = _shaped(value, like.get(name))
     return out
+
+
+def without_prefix(
+    state: Mapping[str, Tensor], like: Iterable[str], *, known: Collection[str] = ()
+) -> Mapping[str, Tensor]:
+    """Return a state dict without the names of what the network was a part of, and say so.
+
+    That is what stands before every name and is none of the network's own parts, nor of the
+    `known` ones beside it.
+    """
+    parts = {name.split(".")[0] for name in like} | {*known, *OTHER_PARTS}
+    prefix = ""
+    while len(first := {name.removeprefix(prefix).split(".")[0] for name in state}) == 1:
+        part = first.pop()
+        if part in parts or f"{prefix}{part}" in state:
+            break
+        prefix += f"{part}."
+    if prefix:
+        LOG.warning("every name of the checkpoint begins with %r, which was left out", prefix)
+        return {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _refuse_hidden(state: Mapping[str, Tensor], wanted: Set[str]) -> None:
+    """Raise an ArchitectureError if every wanted name stands behind one prefix, beside others."""
+    if not wanted or not wanted.isdisjoint(state):
+        return
+    one = max(wanted, key=len)
+    for name in state:
+        prefix = name.removesuffix(one)
+        if name.endswith(f".{one}") and all(prefix + other in state for other in wanted):
+            others = len(state) - len(wanted)
+            raise ArchitectureError(
+                f"the network's {len(wanted)} names all begin with {prefix!r} in the checkpoint, "
+                f"beside {others} others",
+                hint=f"load {{n.removeprefix({prefix!r}): t for n, t in state.items() "
+                f"if n.startswith({prefix!r})}}",
+            )
 
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -95,6 +141,7 @@ def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         if not inner:
             break
         found = inner[0]
+    found = {name: value for name, value in found.items() if name not in COUNTERS}
     tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
     if not tensors or len(tensors) != len(found):
         raise ArchitectureError(

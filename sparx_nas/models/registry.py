@@ -6,10 +6,12 @@ Importing this module registers them. `sparx_nas` takes an architecture of its o
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import (
     build_model_with_cfg,
@@ -20,9 +22,10 @@ from timm.models import (
 from torch import nn
 
 from sparx_nas.architecture import Architecture
+from sparx_nas.architecture.buildable import image_sides
 from sparx_nas.architecture.named import NAMED, Named
 from sparx_nas.architecture.network import CONFIG, Network
-from sparx_nas.ground.errors import ArchitectureError
+from sparx_nas.ground.errors import ArchitectureError, did_you_mean
 from sparx_nas.models.backbone import SparxBackbone, build
 from sparx_nas.models.names import renamed
 from sparx_nas.models.weights import downloaded, read_state
@@ -60,6 +63,25 @@ default_cfgs = generate_default_cfgs(
     | {FREE: dict(SHARED_CFG)}
 )
 """What timm's registry reads of this module when a model is registered."""
+
+
+TAKEN = (
+    *("num_classes", "in_chans", "img_size", "global_pool", "drop_rate", "drop_path_rate"),
+    *("width", "stem_stride", "backend", "device", "dtype", "features_only", "out_indices"),
+    *("feature_cls", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "cache_dir"),
+)
+"""Arguments besides `pretrained` and `architecture`."""
+SEQUENTIAL = ("list", "dict")
+"""Classes of timm's feature extractors that would leave out what stands between the stages."""
+NEUTRAL: Mapping[str, Any] = {
+    "proj_drop_rate": 0.0,
+    "attn_drop_rate": 0.0,
+    "output_stride": 32,
+    "strict_img_size": False,
+    "dynamic_img_size": True,
+    "always_partition": False,
+}
+"""Arguments of timm's models for what these networks have not got, and what comes to the same."""
 
 
 def architecture_of(value: Any) -> Architecture:
@@ -103,20 +125,30 @@ def _model(
     width: float = 1.0,
     stem_stride: int = 4,
     backend: str = "auto",
+    img_size: int | tuple[int, int] | None = None,
+    device: Any = None,
+    dtype: torch.dtype | None = None,
 ) -> SparxBackbone:
     """Build a network with the arguments that timm's models take; 0 classes mean no classifier.
 
-    `drop_rate` is that of dropout before the classifier.
+    `drop_rate` is that of dropout before the classifier. `img_size` is only looked at, for the
+    network takes images of any size.
+
+    Raises: ArchitectureError for a setting out of range.
     """
-    model = build(
-        architecture,
-        num_classes or 1,
-        in_chans=in_chans,
-        width=width,
-        stem_stride=stem_stride,
-        drop_path=drop_path_rate,
-        backend=backend,
-    )
+    if img_size is not None:
+        image_sides(img_size)
+    with torch.device(device) if device is not None else nullcontext():
+        model = build(
+            architecture,
+            num_classes or 1,
+            in_chans=in_chans,
+            width=width,
+            stem_stride=stem_stride,
+            drop_path=drop_path_rate,
+            backend=backend,
+        )
+    model.to(dtype=dtype)
     model.drop_rate = drop_rate
     if num_classes == 0 or global_pool != "avg":
         model.reset_classifier(num_classes, global_pool)
@@ -128,6 +160,7 @@ def _create(variant: str, architecture: Architecture, pretrained: bool, **kwargs
 
     Weights of an address are downloaded once and checked ever after.
     """
+    kwargs = _known(variant, kwargs)
     overlay = dict(kwargs.pop("pretrained_cfg_overlay", None) or {})
     cfg = kwargs.pop("pretrained_cfg", None)
     if pretrained:
@@ -144,6 +177,33 @@ def _create(variant: str, architecture: Architecture, pretrained: bool, **kwargs
         architecture=architecture,
         **kwargs,
     )
+
+
+def _known(variant: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are taken, without those that would change nothing here.
+
+    Raises: ArchitectureError naming all others.
+    """
+    wrong = [
+        f"{name} is {value!r}, which these networks have not got; it is {NEUTRAL[name]!r}"
+        if name in NEUTRAL
+        else f"there is no argument {name}.{did_you_mean(name, TAKEN)}"
+        for name, value in given.items()
+        if name not in TAKEN and (name not in NEUTRAL or value != NEUTRAL[name])
+    ]
+    if str(given.get("feature_cls", "getter")) in SEQUENTIAL:
+        wrong.append(
+            f"feature_cls is {given['feature_cls']!r}, which runs modules one after the other; it "
+            "is 'getter' or 'hook'"
+        )
+    if wrong:
+        raise ArchitectureError.of(
+            variant,
+            wrong,
+            hint=f"taken are {', '.join(TAKEN)}; depths, widths, heads and windows are the "
+            "architecture's: create_model('sparx_nas', architecture=...)",
+        )
+    return {name: value for name, value in given.items() if name not in NEUTRAL}
 
 
 def _local_file(

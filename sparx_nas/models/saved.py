@@ -35,6 +35,8 @@ def load_network(folder: str | Path, *, backend: str = "auto") -> tuple[SparxBac
         model.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError as cause:
         raise ArchitectureError(f"there is no file {path}") from cause
+    except ArchitectureError as cause:
+        raise ArchitectureError(f"{path}: {cause}", hint=cause.hint) from cause
     except (SafetensorError, RuntimeError, OSError) as cause:
         told = " ".join(str(cause).split())
         reason = told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"

@@ -4,11 +4,15 @@ Letters: B batch, C width, H x W map. A stem of stride s maps a side n to ceil(n
 is, and a downsampling to ceil(n / 2).
 """
 
+from collections.abc import Callable, Mapping
+
 import torch
+from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from sparx_nas.architecture.plan import BackbonePlan
+from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.kernels.convolution import PointwiseConv2d
 from sparx_nas.models.norms import PositionNorm, make_norm
 
@@ -67,6 +71,28 @@ def make_downsample(plan: BackbonePlan, inputs: int, outputs: int) -> nn.Sequent
     layered = kind == "layer"
     conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=layered)
     return nn.Sequential(conv, PositionNorm(outputs) if layered else nn.BatchNorm2d(outputs))
+
+
+POOLS: Mapping[str, Callable[[], nn.Module]] = {
+    "avg": lambda: nn.AdaptiveAvgPool2d(1),
+    "max": lambda: nn.AdaptiveMaxPool2d(1),
+    "avgmax": lambda: SelectAdaptivePool2d(pool_type="avgmax"),
+    "catavgmax": lambda: SelectAdaptivePool2d(pool_type="catavgmax"),
+    "": nn.Identity,
+}
+"""By the names that timm gives them; catavgmax doubles the channels."""
+
+
+def make_pool(name: str) -> nn.Module:
+    """Return what pools the last map.
+
+    Raises: ArchitectureError for a name that is none.
+    """
+    if name not in POOLS:
+        raise ArchitectureError(
+            f"global_pool is {name!r}; it is one of {', '.join(map(repr, POOLS))}"
+        )
+    return POOLS[name]()
 
 
 def make_classifier(plan: BackbonePlan) -> nn.Sequential:

@@ -10,7 +10,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.architecture.families import PvtSettings, SwinSettings
 from sparx_nas.architecture.named import named
 from sparx_nas.ground.errors import ArchitectureError
-from sparx_nas.models import build
+from sparx_nas.models import DenseBackbone, build, load_classification
 from sparx_nas.models.names import renamed
 
 
@@ -165,3 +165,59 @@ def test_our_own_state_dict_is_loaded_as_it_is():
     second.load_state_dict({"state_dict": wrapped}, strict=True)
     images = torch.randn(1, 3, 32, 32)
     assert torch.equal(first.eval()(images), second.eval()(images))
+
+
+def narrow(**more):
+    return build(named("sparx_conv_t"), 4, width=0.25, **more)
+
+
+def test_averaged_weights_load_without_their_counter():
+    model, other = narrow(), narrow()
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    other.load_state_dict(averaged.state_dict())
+    for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "backbone.", "model.encoder.", "module.net."])
+def test_a_prefix_before_every_name_is_left_out_and_said(prefix, caplog):
+    model, other = narrow(), narrow()
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    other.load_state_dict({"state_dict": state})
+    assert torch.equal(other.classifier[3].weight, model.classifier[3].weight)
+    assert f"begins with {prefix.removeprefix('module.')!r}" in caplog.text
+
+
+def test_a_prefix_beside_others_is_named_in_one_line():
+    model = narrow()
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    state["criterion.weight"] = torch.ones(3)
+    with pytest.raises(ArchitectureError, match=r"all begin with 'model\.' in the") as got:
+        model.load_state_dict(state)
+    assert "beside 1 others" in str(got.value)
+    assert "removeprefix('model.')" in got.value.hint
+
+
+def test_weights_of_a_narrowed_training_say_their_width(tmp_path):
+    state, full = narrow().state_dict(), build(named("sparx_conv_t"), 4)
+    dense = DenseBackbone(named("sparx_conv_t"))
+    through_timm = timm.create_model("sparx_conv_t", num_classes=4)
+    body = {name: t for name, t in state.items() if not name.startswith("classifier.")}
+    loads = [
+        lambda: full.load_state_dict(state),
+        lambda: full.load_state_dict(state, strict=False),
+        lambda: through_timm.load_state_dict({"module." + n: t for n, t in state.items()}),
+        lambda: load_classification(dense, state),
+        lambda: dense.load_state_dict(body, strict=False),
+    ]
+    for load in loads:
+        with pytest.raises(ArchitectureError) as caught:
+            load()
+        assert "trained at 0.25 of this network's width" in str(caught.value)
+        assert "24, 48, 80, 128 channels" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert "width=0.25" in caught.value.hint
+    fitting = DenseBackbone(named("sparx_conv_t"), width=0.25)
+    load_classification(fitting, state)
+    assert fitting.channels == (24, 48, 80, 128)
+    assert torch.equal(fitting.patch_embed[0].weight, state["patch_embed.0.weight"])

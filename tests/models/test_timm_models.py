@@ -288,3 +288,73 @@ def test_default_cfgs_tell_where_weights_are():
     with pytest.raises(RuntimeError, match="No pretrained weights"):
         made("sparx_swin_t", pretrained=True)
     assert sparx_nas.models.architecture_of(NAMED["sparx_swin_t"].make()).backbone == "swin"
+
+
+@pytest.mark.parametrize(
+    ("pool", "times"), [("avg", 1), ("max", 1), ("avgmax", 1), ("catavgmax", 2)]
+)
+def test_poolings_are_those_of_timm(pool, times):
+    model = made("sparx_conv_t", global_pool=pool, num_classes=5, width=0.25).eval()
+    assert model.global_pool == pool
+    assert model.head_hidden_size == times * model.num_features
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert model(x).shape == (2, 5)
+        normed = model.classifier[0](model.forward_features(x))
+        mean, most = normed.mean((2, 3)), normed.amax((2, 3))
+        pooled = {"avg": mean, "max": most, "avgmax": (mean + most) / 2}
+        expected = pooled.get(pool, torch.cat([mean, most], 1))
+        found = model.forward_head(model.forward_features(x), pre_logits=True)
+        torch.testing.assert_close(found, expected)
+    model.reset_classifier(7, "catavgmax")
+    assert model(x).shape == (2, 7)
+    model.reset_classifier(0, pool)
+    assert model(x).shape == (2, times * model.num_features)
+    model.reset_classifier(3)
+    assert model.global_pool == pool
+    assert model(x).shape == (2, 3)
+    with pytest.raises(ArchitectureError, match="global_pool is 'fast'"):
+        model.reset_classifier(3, "fast")
+
+
+@pytest.mark.parametrize("name", ["sparx_swin_t", "sparx_pvt_v2_b0"])
+def test_arguments_of_timm_s_models_are_taken(name):
+    overlay = {"crop_pct": 0.5, "mean": (0.1, 0.2, 0.3)}
+    model = made(
+        name,
+        width=0.25,
+        img_size=112,
+        drop_rate=0.3,
+        attn_drop_rate=0.0,
+        proj_drop_rate=0.0,
+        dtype=torch.float64,
+        pretrained_cfg_overlay=overlay,
+    )
+    assert model.drop_rate == 0.3
+    assert model.pretrained_cfg["crop_pct"] == 0.5
+    assert model.pretrained_cfg["mean"] == (0.1, 0.2, 0.3)
+    assert next(model.parameters()).dtype == torch.float64
+    assert made(name, width=0.25, device="meta").classifier[3].weight.is_meta
+    picked = {"width": 0.25, "features_only": True, "out_indices": (1, 2)}
+    torch.manual_seed(0)
+    hooked = made(name, **picked, feature_cls="hook").eval()
+    whole = made(name, width=0.25, num_classes=0).eval()
+    whole.load_state_dict(hooked.body.state_dict(), strict=False)
+    x = torch.randn(1, 3, 64, 64)
+    maps = list(whole.maps(x))
+    for found, stage in zip(hooked(x), (1, 2), strict=True):
+        assert torch.equal(found, maps[stage])
+
+
+def test_other_arguments_are_refused_by_name():
+    with pytest.raises(ArchitectureError) as caught:
+        made("sparx_swin_t", window_size=14, attn_drop_rate=0.1, drop_path=0.2)
+    said = str(caught.value)
+    assert "there is no argument window_size" in said
+    assert "attn_drop_rate is 0.1, which these networks have not got" in said
+    assert "Did you mean 'drop_path_rate'" in said
+    with pytest.raises(ArchitectureError, match="image_size is 0"):
+        made("sparx_swin_t", img_size=0)
+    for kind in ("list", "dict"):
+        with pytest.raises(ArchitectureError, match="feature_cls is"):
+            made("sparx_swin_t", features_only=True, feature_cls=kind)
