@@ -6,9 +6,10 @@ Wirings repeat, so what belongs to a wiring is told once for each distinct one.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
-from sparx_nas.architecture.graph import ConnectivityGraph, measures
+from sparx_nas.architecture.graph import ConnectivityGraph, StageGraph, measures
 from sparx_nas.drawing import facts
 from sparx_nas.run_store import Waiting, limits_of
 from sparx_nas.trial.measures import MEASURES
@@ -17,6 +18,7 @@ from sparx_nas.trial.values import Run, TrialRecord
 
 COSTS = ("macs", "params", "activation_bytes")
 WIRING_MEASURES = ("density", "edges", "ganglia", "span", "in_degree")
+STAGE_FACTS = ("depth", "ganglia", "edges", "density", "start", "stride", "window")
 DIGITS = 4
 """Significant digits of what is told; drawings need no more, and a trial's own page has all."""
 ID_DIGITS = 8
@@ -148,19 +150,22 @@ def _progress(trial: TrialRecord) -> dict[str, Any]:
 
 def _wirings(trials: Sequence[TrialRecord]) -> tuple[dict[str, Any], list[int]]:
     """Return the distinct wirings with their measures, and which one each trial has."""
-    place: dict[str, int] = {}
-    graphs: list[ConnectivityGraph] = []
-    for trial in trials:
-        graph = trial.architecture.graph
-        if graph.id not in place:
-            place[graph.id] = len(graphs)
-            graphs.append(graph)
+    graphs, places = _distinct(trials)
     found = [_measured(graph) for graph in graphs]
     columns: dict[str, Any] = {
         name: [_short(each[name]) for each in found] for name in WIRING_MEASURES
     }
     columns["id"] = [graph.id[:ID_DIGITS] for graph in graphs]
-    return columns, [place[t.architecture.graph.id] for t in trials]
+    return columns, places
+
+
+def _distinct(trials: Sequence[TrialRecord]) -> tuple[list[ConnectivityGraph], list[int]]:
+    """Return the distinct wirings in the order in which they came, and which one each trial has."""
+    graphs: dict[str, ConnectivityGraph] = {}
+    for trial in trials:
+        graphs.setdefault(trial.architecture.graph.id, trial.architecture.graph)
+    place = {graph_id: i for i, graph_id in enumerate(graphs)}
+    return list(graphs.values()), [place[t.architecture.graph.id] for t in trials]
 
 
 @lru_cache(maxsize=20_000)
@@ -168,6 +173,45 @@ def _measured(graph: ConnectivityGraph) -> Mapping[str, float]:
     """Measure a wiring once."""
     found = measures(graph)
     return {name: getattr(found, name) for name in WIRING_MEASURES}
+
+
+def stage_columns(run: Run) -> dict[str, Any]:
+    """Return what each stage is like, once for each distinct wiring, and whose wiring it is.
+
+    `start` is the first ganglion's layer, `stride` the distance between ganglia where it is the
+    same everywhere, `window` the most ganglia that one of them reads; None where there is none.
+    """
+    graphs, places = _distinct(run.trials)
+    most = max((len(graph.stages) for graph in graphs), default=0)
+    found = [
+        [_stage_facts(g.stages[i]) if i < len(g.stages) else {} for g in graphs]
+        for i in range(most)
+    ]
+    return {
+        "number": [t.number for t in run.trials],
+        "wiring": places,
+        "stages": [{name: [of.get(name) for of in row] for name in STAGE_FACTS} for row in found],
+    }
+
+
+@lru_cache(maxsize=20_000)
+def _stage_facts(stage: StageGraph) -> Mapping[str, float | None]:
+    """Measure a stage once."""
+    ganglia = stage.ganglia
+    gaps = {after - before for before, after in pairwise(ganglia)}
+    edges = sum(len(row) for row in stage.sources)
+    reads = [sum(source in ganglia for source in row) for row in stage.sources if row]
+    possible = stage.depth * (stage.depth + 1) // 2
+    values = (
+        stage.depth,
+        len(ganglia),
+        edges,
+        _short(edges / possible) if possible else None,
+        ganglia[0] if ganglia else None,
+        gaps.pop() if len(gaps) == 1 else None,
+        max(reads, default=None),
+    )
+    return dict(zip(STAGE_FACTS, values, strict=True))
 
 
 def _coded(values: Iterable[str]) -> dict[str, Any]:

@@ -351,6 +351,60 @@ def test_the_lasso_filters_the_table_and_stays(browser, address):
         until(page, "document.getElementById('shown').textContent === 'All 6 trials'")
 
 
+def found_rows(page, words):
+    page.fill("#find", words)
+    page.wait_for_timeout(50)
+    # What is asked of stages comes a moment later.
+    until(
+        page,
+        "() => import('/page/state.js').then(m => !/s\\d[.]/.test(m.state.find) || m.state.stages)",
+    )
+    page.wait_for_timeout(100)
+    numbers = page.eval_on_selector_all(
+        "#table tr[data-number]", "all => all.map(r => Number(r.dataset.number))"
+    )
+    return numbers, page.inner_text("#find-says")
+
+
+def test_the_search_knows_properties_and_says_what_it_does_not_know(browser, run, address):
+    trials = load_run(run).trials
+    ganglia = {t.number: len(t.architecture.graph.ganglia) for t in trials}
+    third = {t.number: t.architecture.graph.stages[2] for t in trials}
+    middle = sorted(ganglia.values())[3]
+    params = sorted(t.cost["params"] for t in trials)[3]
+    expected = {
+        f"ganglia>{middle}": {n for n, g in ganglia.items() if g > middle},
+        f"ganglia <= {middle}": {n for n, g in ganglia.items() if g <= middle},
+        f"ganglia={middle}": {n for n, g in ganglia.items() if g == middle},
+        f"ganglia!={middle}": {n for n, g in ganglia.items() if g != middle},
+        f"params<{params / 1e3:.4f}k": {t.number for t in trials if t.cost["params"] < params},
+        "top1>=60%": {t.number for t in trials if t.top1 >= 0.6},
+        "top1 >= 60 % state=complete": {t.number for t in trials if t.top1 >= 0.6},
+        "top1>0.6 role=sparx": {t.number for t in trials if t.top1 > 0.6 and t.baseline},
+        "role!=sparx": {t.number for t in trials if not t.baseline},
+        "trial=3": {3},
+        "s3.ganglia>1": {n for n, s in third.items() if len(s.ganglia) > 1},
+        f"s3.depth={third[3].depth}": {n for n, s in third.items() if s.depth == third[3].depth},
+        "s3.start>=2": {n for n, s in third.items() if s.ganglia and s.ganglia[0] >= 2},
+    }
+    with opened(browser, address) as page:
+        for words, numbers in expected.items():
+            assert (set(found_rows(page, words)[0]), words) == (numbers, words)
+            assert found_rows(page, words)[1] == ""
+        mistakes = {
+            "gangliar>3": "There is no property “gangliar”; did you mean ganglia?",
+            "s3.colour=2": "A stage has no “colour”",
+            "s9.ganglia>0": "There is no stage 9; stages are 1 to 4",
+            "ganglia>": "ganglia> what?",
+            "ganglia>many": "“many” is no number",
+            "top1>60": "write 60 % or 0.6",
+            "state>3": "state is a word",
+            "nonsense": "No trial has “nonsense”",
+        }
+        for words, said in mistakes.items():
+            assert said in found_rows(page, words)[1]
+
+
 def test_fast_changes_are_all_made(browser, address):
     with opened(browser, f"{address}?trial=3") as page:
         wait_for_trial(page, 3)

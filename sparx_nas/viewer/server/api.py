@@ -16,6 +16,7 @@ from sparx_nas.drawing.facts import titled
 from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
 from sparx_nas.run_store import enqueue, trials_table, withdraw
+from sparx_nas.viewer.columns import stage_columns
 from sparx_nas.viewer.server import answers
 from sparx_nas.viewer.server.catalogue import Catalogue
 from sparx_nas.viewer.server.exchange import (
@@ -90,6 +91,11 @@ def curves(catalogue: Catalogue, run: str) -> Response:
 def features(catalogue: Catalogue, run: str) -> Response:
     """Return which features go with accuracy."""
     return answer(answers.features_answer(catalogue.open(run)))
+
+
+def stages(catalogue: Catalogue, run: str) -> Response:
+    """Return what each stage of each trial's wiring is like, for a search by it."""
+    return answer(stage_columns(catalogue.open(run).snapshot().run))
 
 
 def wiring(catalogue: Catalogue, run: str) -> Response:
@@ -171,6 +177,7 @@ GETS: Mapping[str, Callable[..., Response]] = {
     "trial/<int(signed=True):number>": trial,
     "curves": curves,
     "features": features,
+    "stages": stages,
     "export/<int(signed=True):number>.<kind>": export,
     "trials.csv": table,
     "report.html": report,

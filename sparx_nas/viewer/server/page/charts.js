@@ -1,10 +1,11 @@
 // The front, drawn by Plotly inside Dash's component.
 
 import { drawCurves } from "./curves.js";
+import { shownRows } from "./find.js";
 import { css, escaped, graph, layout, put, whenReady } from "./plot.js";
 import { set, state, subscribe } from "./state.js";
 import { choose } from "./table.js";
-import { measures, NAMES, role, shownRows, stateOf, trialName, value, words } from "./trials.js";
+import { measures, NAMES, role, stateOf, trialName, value, words } from "./trials.js";
 
 const MOST_POINTS = 2000;
 // What a limit kept from training has no accuracy: it stands on the x axis.
@@ -254,7 +255,7 @@ export function startCharts() {
     drawFront();
     drawCurves();
     subscribe((changed) => {
-      if (["data", "x", "y", "find"].some((name) => changed.has(name))) drawFront();
+      if (["data", "x", "y", "find", "stages"].some((name) => changed.has(name))) drawFront();
       else if (changed.has("trial") || changed.has("vs")) moveRings();
       if (["data", "tab", "trial", "vs", "filter"].some((name) => changed.has(name))) drawCurves();
     });

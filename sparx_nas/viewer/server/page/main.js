@@ -3,6 +3,7 @@
 import { boot, get } from "./api.js";
 import { startCharts } from "./charts.js";
 import { startDetails } from "./details.js";
+import { startFind } from "./find.js";
 import { startKeys } from "./keys.js";
 import { poll, startLive } from "./live.js";
 import { attempt, notice } from "./notice.js";
@@ -74,6 +75,7 @@ function start() {
   set(asked);
   if (boot.asked && boot.asked !== boot.run) notice(`There is no run “${boot.asked}” here.`, true);
   startWiring();
+  startFind();
   startTable();
   startDetails();
   startCharts();

@@ -25,6 +25,7 @@ export const state = {
   filter: null,
   find: "",
   sort: "number",
+  stages: null,
   edit: null,
 };
 

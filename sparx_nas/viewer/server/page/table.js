@@ -1,7 +1,8 @@
 // All trials in a table that only draws the rows in sight.
 
+import { sayFound, shownRows } from "./find.js";
 import { set, state, subscribe } from "./state.js";
-import { role, shownRows, stateOf, trialName, value, words } from "./trials.js";
+import { role, stateOf, trialName, value, words } from "./trials.js";
 
 const ROW = 30;
 const AROUND = 12;
@@ -55,6 +56,7 @@ function refresh() {
     if (y === null || y === undefined || y === "") return -1;
     return x < y ? -sign : sign;
   });
+  sayFound(rows.length);
   const all = rows.length === data.count;
   document.getElementById("shown").textContent = all
     ? `All ${data.count.toLocaleString("en")} trials` : `Showing ${rows.length.toLocaleString("en")} of ${data.count.toLocaleString("en")} trials`;
@@ -196,7 +198,7 @@ export function startTable() {
   document.getElementById("unfilter").addEventListener("click", () => { find.value = ""; set({ find: "", filter: null }); });
   subscribe((changed) => {
     if (changed.has("sort")) showSort();
-    if (["data", "filter", "find", "sort"].some((name) => changed.has(name))) {
+    if (["data", "filter", "find", "sort", "stages"].some((name) => changed.has(name))) {
       find.value = state.find;
       refresh();
     } else if (state.data && (changed.has("trial") || changed.has("vs"))) drawRows();

@@ -1,7 +1,5 @@
 // The columns of a run, and what a row of them says.
 
-import { state } from "./state.js";
-
 export const NAMES = {
   top1: "validation top-1",
   val_loss: "validation loss",
@@ -75,19 +73,4 @@ export function role(data, i) {
   if (data.over.has(i)) said.push("over a limit");
   if (data.duplicates[number] !== undefined) said.push(`same as ${data.duplicates[number]}`);
   return said.join(", ");
-}
-
-// Rows that the lasso and the search box leave, as places in the columns.
-export function shownRows(data, { lasso = true } = {}) {
-  const sought = state.find.trim().toLowerCase();
-  const rows = [];
-  for (let i = 0; i < data.count; i += 1) {
-    if (lasso && state.filter && !state.filter.has(data.number[i])) continue;
-    if (sought) {
-      const text = `${data.number[i]} ${stateOf(data, i)} ${role(data, i)} ${data.wirings.id[data.wiring[i]]}`;
-      if (!text.toLowerCase().includes(sought)) continue;
-    }
-    rows.push(i);
-  }
-  return rows;
 }
