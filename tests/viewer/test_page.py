@@ -443,6 +443,62 @@ def test_the_matrix_is_changed_with_the_keyboard(browser, address):
         until(page, "document.activeElement.dataset.edge !== undefined")
 
 
+def test_the_table_is_entered_by_key_wherever_the_selected_trial_stands(browser, tmp_path):
+    with served(large_run(tmp_path, 400)) as address, opened(browser, address) as page:
+        for words, sort, selected in (
+            ("", "number", 390),
+            ("", "-number", 5),
+            ("trial<9", "number", 390),
+        ):
+            page.evaluate(
+                "([find, sort, trial]) => import('/page/state.js')"
+                ".then(m => m.set({ find, sort, trial }))",
+                [words, sort, selected],
+            )
+            page.evaluate("document.getElementById('table-scroll').scrollTop = 0")
+            page.wait_for_timeout(200)
+            assert page.locator("#table tr[tabindex='0']").count() == 1
+            page.evaluate("document.activeElement.blur()")
+            page.keyboard.press("t")
+            wanted = "0" if words else str(selected)
+            until(page, "n => document.activeElement.dataset.number === n", arg=wanted)
+            page.keyboard.press("ArrowDown")
+            until(
+                page, "n => ![undefined, n].includes(document.activeElement.dataset.number)", wanted
+            )
+
+
+def test_the_population_is_of_what_lasso_and_search_leave(browser, run, address):
+    trials = load_run(run).trials
+    with opened(browser, f"{address}?view=population") as page:
+        words = "document.getElementById('compare-words').textContent"
+        until(page, f"{words}.includes('on the front')")
+        assert "lasso" not in page.inner_text("#compare-words")
+        page.evaluate("import('/page/state.js').then(m => m.set({ filter: new Set([1, 2, 3]) }))")
+        until(page, f"{words}.includes('of the 3 trials')")
+        kept = [t for t in trials if t.number in (1, 2, 3)]
+        assert drawn_edges(page) == set().union(*(edges(t.architecture) for t in kept))
+        page.fill("#find", "trial=3")
+        until(page, f"{words}.includes('of the 1 trial ')")
+        assert drawn_edges(page) == edges(trials[3].architecture)
+
+
+def test_drawing_cost_and_the_sliders_of_any_stage_are_in_sight_together(browser, address):
+    with opened(browser, f"{address}?trial=3") as page:
+        page.set_viewport_size({"width": 1440, "height": 900})
+        wait_for_trial(page, 3)
+        edit(page)
+        for stage in range(4):
+            page.locator("#stages button").nth(stage).click()
+            shown = page.locator("#sliders fieldset:visible")
+            assert shown.count() == 1
+            assert f"Stage {stage + 1}" in shown.inner_text()
+            for part in ("#drawing svg", "#cost", "#sliders fieldset:not([hidden])"):
+                box = page.locator(part).bounding_box()
+                assert box["y"] >= 0
+                assert box["y"] + box["height"] <= 900
+
+
 def test_a_filter_after_scrolling_shows_what_it_found(browser, tmp_path):
     with served(large_run(tmp_path, 400)) as address, opened(browser, address) as page:
         page.evaluate("document.getElementById('table-scroll').scrollTop = 1e6")

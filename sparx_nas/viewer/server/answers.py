@@ -1,6 +1,6 @@
 """What the server answers to each question, as JSON values; no web framework in here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,14 +17,17 @@ from sparx_nas.drawing.paint import Paint, legend_items
 from sparx_nas.drawing.population import population_svg
 from sparx_nas.drawing.wiring import wiring_svg
 from sparx_nas.ground.errors import GraphError, RunError, SparxError
-from sparx_nas.ground.quantities import duration, percent
+from sparx_nas.ground.quantities import counted, duration, percent
 from sparx_nas.run_store import judge, read_importance
 from sparx_nas.trial.measures import amount
 from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer import what_if
 from sparx_nas.viewer.server.source import Source
 
-VIEWS = ("arc", "matrix", "population")
+VIEWS = ("arc", "matrix")
+"""Of a design."""
+POPULATION = "population"
+"""The view of all designs."""
 COLORS = ("class", "age")
 IMPORTANCE = {"mass": "mass", "gradient": "gradient", "ablation": "ablation_nll"}
 """Colours by a measure of importance, and where its record has that."""
@@ -104,23 +107,20 @@ def _layers(architecture: Architecture, image_size: int) -> list[dict[str, Any]]
 
 def wiring_answer(
     source: Source,
-    design: Architecture,
-    title: str,
+    drawn: tuple[str, Architecture],
     *,
     versus: tuple[str, Architecture] | None,
     view: str,
     paint: Paint,
     standalone: bool = False,
 ) -> dict[str, Any]:
-    """Draw a design, alone or against another; the text says what the drawing shows.
+    """Draw a named design, alone or against another; the text says what the drawing shows.
 
     Raises: GraphError for an unknown view.
     """
     if view not in VIEWS:
-        raise GraphError(f"no view {view!r}; there are {', '.join(VIEWS)}")
-    if view == "population":
-        return _population(source, standalone)
-    target = source.target()
+        raise GraphError(f"no view {view!r}; there are {', '.join((*VIEWS, POPULATION))}")
+    (title, design), target = drawn, source.target()
     words = difference_words(design, versus[1], target) if versus else ""
     if view == "matrix":
         other = versus[1] if versus else None
@@ -154,14 +154,19 @@ def _key(view: str, versus: bool, paint: Paint) -> Mapping[str, str]:
     return {said: sample(11.0, 11.0) for said, sample in samples.items()}
 
 
-def _population(source: Source, standalone: bool) -> dict[str, Any]:
-    """Draw how often each edge is on the front, and elsewhere."""
+def population_answer(
+    source: Source, only: Collection[int] | None, *, standalone: bool = False
+) -> dict[str, Any]:
+    """Draw how often each edge is on the front, and elsewhere, perhaps of some trials `only`."""
     run = source.snapshot().run
     front = {t.number for t in run.front}
     able = [t for t in run.trials if t.state in ("complete", "untrained")]
-    chosen = [t.architecture.graph for t in able if t.number in front]
-    rest = [t.architecture.graph for t in able if t.number not in front]
-    words = f"{len(chosen)} wirings on the front against {len(rest)} others"
+    looked = able if only is None else [t for t in able if t.number in only]
+    chosen = [t.architecture.graph for t in looked if t.number in front]
+    rest = [t.architecture.graph for t in looked if t.number not in front]
+    words = f"{counted(len(chosen), 'wiring')} on the front against {counted(len(rest), 'other')}"
+    if only is not None:
+        words += f", of the {counted(len(only), 'trial')} that lasso and search leave"
     svg = population_svg(chosen, rest, ids="w", title=words, standalone=standalone)
     key = [[said, drawn] for said, drawn in _key("population", False, Paint()).items()]
     return {"svg": svg, "words": words, "key": key, "id": ""}

@@ -17,6 +17,7 @@ from sparx_nas.drawing.report import report_html
 from sparx_nas.ground.errors import ArchitectureError, RunError, SparxError
 from sparx_nas.run_store import enqueue, trials_table, withdraw
 from sparx_nas.viewer.columns import stage_columns
+from sparx_nas.viewer.comparing import scores_words
 from sparx_nas.viewer.server import answers
 from sparx_nas.viewer.server.catalogue import Catalogue
 from sparx_nas.viewer.server.exchange import (
@@ -199,16 +200,28 @@ CHANGES = ("enqueue", "withdraw")
 def drawing(
     source: Source, asked: Mapping[str, Any], *, standalone: bool = False
 ) -> dict[str, Any]:
-    """Draw what the page asks for: `a` and perhaps `b`, each a trial's number or a design."""
+    """Draw what the page asks for: `a` and perhaps `b`, each a trial's number or a design.
+
+    Of a population `only` lists the trials' numbers; without it all are looked at.
+    """
+    view = str(asked.get("view", "arc"))
+    if view == answers.POPULATION:
+        only = asked.get("only")
+        kept = {n for n in only if type(n) is int} if isinstance(only, list) else None
+        return answers.population_answer(source, kept, standalone=standalone)
     title, design = _design(source, asked.get("a"))
     versus = _design(source, asked["b"]) if asked.get("b") is not None else None
     paint = answers.paint_of(
         source, design, str(asked.get("color", "class")), str(asked.get("width", "plain"))
     )
-    view = str(asked.get("view", "arc"))
-    return answers.wiring_answer(
-        source, design, title, versus=versus, view=view, paint=paint, standalone=standalone
+    found = answers.wiring_answer(
+        source, (title, design), versus=versus, view=view, paint=paint, standalone=standalone
     )
+    numbers = [n for n in (asked.get("a"), asked.get("b")) if type(n) is int]
+    if len(numbers) == 2:
+        both = [answers.trial_of(source, number) for number in numbers]
+        found["scores"] = scores_words(source.snapshot().run, *both)
+    return found
 
 
 def exported(source: Source, design: Architecture, title: str, kind: str) -> Response:

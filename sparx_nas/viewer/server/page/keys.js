@@ -1,7 +1,7 @@
 // The keyboard: everything that the pointer can do.
 
 import { set, state } from "./state.js";
-import { stepTrial } from "./table.js";
+import { enterTable, stepTrial } from "./table.js";
 import { begin, end, redo, undo } from "./what-if.js";
 
 const KEYS = {
@@ -32,7 +32,7 @@ const ACTIONS = {
   v: () => set({ view: VIEWS[(VIEWS.indexOf(state.view) + 1) % VIEWS.length] }),
   m: () => set({ view: state.view === "matrix" ? "arc" : "matrix" }),
   w: () => focusFirst("#drawing [tabindex='0']"),
-  t: () => { set({ tab: "trials" }); setTimeout(() => focusFirst("#table tr[tabindex='0']")); },
+  t: () => { set({ tab: "trials" }); setTimeout(enterTable); },
   "/": () => { set({ tab: "trials" }); setTimeout(() => focusFirst("#find")); },
   e: () => (state.edit ? end() : begin()),
   u: undo,

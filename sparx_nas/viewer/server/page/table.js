@@ -105,6 +105,8 @@ function drawRows() {
   for (let at = first; at < last; at += 1) lines.push(drawRow(data, rows[at], at));
   lines.push(spacer((rows.length - last) * ROW));
   table.tBodies[0].replaceChildren(...lines);
+  // Tab finds a row as well where the selected one is out of sight.
+  if (!table.querySelector("tr[tabindex='0']")) table.querySelector("tr[data-number]")?.setAttribute("tabindex", "0");
   const again = focused === null ? null : table.querySelector(`[data-number="${focused}"]`);
   if (again) again.focus({ preventScroll: true });
 }
@@ -123,7 +125,7 @@ function drawRow(data, i, at) {
   line.dataset.number = number;
   line.dataset.at = at;
   line.setAttribute("aria-rowindex", String(at + 2));
-  line.tabIndex = number === state.trial || (at === 0 && !rows.some((r) => data.number[r] === state.trial)) ? 0 : -1;
+  line.tabIndex = number === state.trial ? 0 : -1;
   if (data.front.has(number)) line.classList.add("front");
   if (number === state.trial) line.classList.add("selected");
   if (number === state.vs) line.classList.add("versus");
@@ -150,6 +152,15 @@ export function stepTrial(by) {
   const next = rows[Math.min(rows.length - 1, Math.max(0, here + by))];
   choose(data.number[next], false);
   reveal(data.number[next]);
+}
+
+// The keyboard enters at the selected trial, or at the first row where the filter left it out.
+export function enterTable() {
+  if (!rows.length) return scroll.focus();
+  const at = Math.max(0, rows.findIndex((i) => state.data.number[i] === state.trial));
+  const number = state.data.number[rows[at]];
+  reveal(number);
+  return table.querySelector(`[data-number="${number}"]`)?.focus({ preventScroll: true });
 }
 
 export function reveal(number) {

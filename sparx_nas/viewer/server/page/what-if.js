@@ -11,6 +11,8 @@ const COSTS = { params: "Parameters", macs: "MACs", activation_bytes: "Activatio
 // What-ifs that were left, by the trial they were begun on: Edit takes them up again.
 const parked = new Map();
 let queue = Promise.resolve();
+// The stage whose sliders are shown: the third is the deepest of the published models.
+let shownStage = 3;
 
 // One change after the other, each on what the one before it came to.
 function inTurn(action) {
@@ -139,7 +141,9 @@ function showSliders(rules, byHand) {
   const wanted = rules.map((rule) => rule.depth).join();
   if (box.dataset.depths !== wanted) {
     box.replaceChildren(...rules.map((rule, i) => stageSliders(i + 1, rule.depth)));
+    el("stages").replaceChildren(...rules.map((_, i) => stageButton(i + 1)));
     box.dataset.depths = wanted;
+    showStage(Math.min(shownStage, rules.length));
   }
   rules.forEach((rule, i) => {
     const fields = box.children[i];
@@ -158,6 +162,19 @@ function showSliders(rules, byHand) {
     fields.querySelector(".rule").textContent = said;
     fields.querySelector("button").disabled = !rule.changes;
   });
+}
+
+// One stage's sliders at a time, so that drawing and cost stay in sight beside them.
+function showStage(stage) {
+  shownStage = stage;
+  [...el("sliders").children].forEach((fields, i) => { fields.hidden = i + 1 !== stage; });
+  [...el("stages").children].forEach((button, i) => button.setAttribute("aria-pressed", String(i + 1 === stage)));
+}
+
+function stageButton(stage) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: `Stage ${stage}` });
+  button.addEventListener("click", () => showStage(stage));
+  return button;
 }
 
 function shownAs(name, value, depth) {

@@ -1,6 +1,7 @@
 // The drawing of a wiring: fetched as SVG, then walked, isolated and edited here.
 
 import { boot, post, runPath } from "./api.js";
+import { shownRows } from "./find.js";
 import { attempt } from "./notice.js";
 import { set, state, subscribe } from "./state.js";
 import { trialName } from "./trials.js";
@@ -22,6 +23,9 @@ export function drawingOf() {
   const asked = { a: state.edit ? state.edit.architecture : state.trial, view: state.view, width: state.width };
   asked.color = measuredHere() ? state.color : plainColor();
   if (state.vs !== null) asked.b = state.vs;
+  if (state.view === "population" && state.data && (state.filter || state.find)) {
+    asked.only = shownRows(state.data).map((i) => state.data.number[i]);
+  }
   return asked;
 }
 
@@ -40,7 +44,7 @@ export async function draw() {
   const focused = box.contains(document.activeElement) ? placeOf(document.activeElement) : null;
   box.replaceChildren(parsedSvg(found.svg));
   showKey(found.key);
-  showWords(found.words);
+  showWords(found.words, found.scores);
   ready(focused);
 }
 
@@ -64,7 +68,8 @@ function showKey(rows) {
   );
 }
 
-function showWords(words) {
+function showWords(words, scores = []) {
+  document.getElementById("compare-scores").textContent = scores.join(" ");
   const line = document.getElementById("compare-words");
   const here = state.edit ? "the what-if" : trialName(state.trial);
   const versus = state.vs === null ? "" : `From ${here} (A) to ${trialName(state.vs)} (B): `;
@@ -248,7 +253,7 @@ export function startWiring() {
     const names = ["trial", "vs", "view", "color", "width", "edit", "detail"];
     if (names.some((name) => changed.has(name))) showChoices();
     if (changed.has("trial")) pinned = null;
-    const population = state.view === "population" && changed.has("data");
+    const population = state.view === "population" && ["data", "filter", "find", "stages"].some((name) => changed.has(name));
     const importance = changed.has("detail") && !PLAIN_COLORS.includes(state.color);
     if (population || importance || ["trial", "vs", "view", "color", "width", "edit"].some((name) => changed.has(name))) draw();
   });
