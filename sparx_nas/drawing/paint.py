@@ -1,7 +1,7 @@
 """How the edges of a wiring are painted, what the paint means, and the sheet it is drawn on."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -39,6 +39,7 @@ AGES = (
     "3 or more ganglia in between",
 )
 IMPORTANCE_BINS = 5
+NEUTRAL = "sx-neutral"
 THICKEST = 6
 """Width in px of the widest edges; the square root of the measure scales the others."""
 MEASURED = {"channels": "channels", "macs": "MACs of the reader"}
@@ -50,14 +51,19 @@ class Paint:
 
     `class` colours by the source's kind, `age` by the ganglia between source and reader,
     `importance` by the share given for (source, reader), at least 0, against the largest share.
-    Widths go by the square root of the source's channels or the reader's MACs. Maps and MACs are
-    those of an image of `image_size` px a side: the target's, wherever there is a run or a space.
+    `shared` says of what these are shares. Edges that are no more than noise are neutral: `neutral`
+    names them, and `neutral_words` says so. Widths go by the square root of the source's channels
+    or the reader's MACs. Maps and MACs are those of an image of `image_size` px a side: the
+    target's, wherever there is a run or a space.
     """
 
     color: Color = "class"
     width: Width = "plain"
     importance: Mapping[tuple[str, str], float] = field(default_factory=dict)
     image_size: int = USUAL_TARGET["image_size"]
+    shared: str = ""
+    neutral: Collection[tuple[str, str]] = ()
+    neutral_words: str = ""
 
 
 def edge_look(
@@ -71,10 +77,15 @@ def edge_look(
         age = _age(network, source, target)
         looks.append(f"sx-age-{min(age, len(AGES) - 1)}")
         said.append("1 ganglion in between" if age == 1 else f"{age} ganglia in between")
+    elif (source, target) in paint.neutral:
+        looks.append(NEUTRAL)
+        said.append(paint.neutral_words)
     else:
         share = paint.importance.get((source, target))
         looks.append("sx-unmeasured" if share is None else f"sx-share-{_bin(paint, share)}")
-        said.append("importance not measured" if share is None else f"importance {percent(share)}")
+        of = f" of {paint.shared}" if paint.shared else ""
+        known = "importance not measured" if share is None else f"importance {percent(share)}{of}"
+        said.append(known)
     if paint.width != "plain":
         measure = network.nodes[source if paint.width == "channels" else target][paint.width]
         most = max(node[paint.width] for _, node in network.nodes(data=True))
@@ -127,10 +138,12 @@ def _colors(paint: Paint) -> dict[str, Sample]:
     for step in range(IMPORTANCE_BINS if most > 0 else 0):
         low, high = (most * k / IMPORTANCE_BINS for k in (step, step + 1))
         lead = f"{100 * low:.1f} to " if step else "importance up to "
-        found[lead + percent(high)] = arc(f"sx-share-{step}")
-    if not found:
+        of = f" of {paint.shared}" if paint.shared and not step else ""
+        found[lead + percent(high) + of] = arc(f"sx-share-{step}")
+    if not found and not paint.neutral:
         found["importance 0"] = arc("sx-share-0")
-    return found | {"not measured": arc("sx-unmeasured")}
+    noise = {paint.neutral_words: arc(NEUTRAL)} if paint.neutral else {}
+    return found | noise | {"not measured": arc("sx-unmeasured")}
 
 
 def _widths(paint: Paint) -> dict[str, Sample]:

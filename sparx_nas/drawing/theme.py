@@ -51,6 +51,7 @@ WIRING_CSS = """
 .sx-wiring .sx-share-2.sx-aggregate{stroke:#cf3b8f;stroke-width:2.6}
 .sx-wiring .sx-share-3.sx-aggregate{stroke:#e8444d;stroke-width:3.7}
 .sx-wiring .sx-share-4.sx-aggregate{stroke:#dc7100;stroke-width:5}
+.sx-wiring .sx-neutral.sx-aggregate{stroke:var(--sx-grey);stroke-width:1.5}
 .sx-wiring .sx-unmeasured.sx-aggregate{stroke:var(--sx-grey);stroke-width:1;stroke-dasharray:3 3}
 .sx-wiring .sx-same.sx-aggregate{stroke:var(--sx-grey);stroke-width:1}
 .sx-wiring .sx-added.sx-aggregate{stroke:var(--sx-blue)}

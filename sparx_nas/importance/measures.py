@@ -4,8 +4,10 @@ Letters: B batch, C width, E = C * sources, H x W map, g = C // GROUPS channels 
 group. Everything is in evaluation mode and in float32.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
@@ -28,6 +30,7 @@ class Edge:
     `mass` and `gradient` are shares of the target's sources, which sum to 1 (to 0 where nothing is
     read from any). `gradient_raw` is in nats an image. `ablation_top1` in [-1, 1] is the top-1 that
     is lost without the edge, `ablation_nll` the nats an image; below 0 the network gains.
+    `ablation_nll_error` is the standard error of that mean over the images.
     """
 
     source: str
@@ -37,15 +40,25 @@ class Edge:
     gradient_raw: float
     ablation_top1: float
     ablation_nll: float
+    ablation_nll_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How many images were right, and the mean negative log-likelihood in nats."""
+    """How many images were right, and the negative log-likelihood of each in nats."""
 
     correct: int
-    images: int
-    nll: float
+    nlls: tuple[float, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images were scored."""
+        return len(self.nlls)
+
+    @property
+    def nll(self) -> float:
+        """The mean in nats an image."""
+        return fmean(self.nlls)
 
     @property
     def top1(self) -> float:
@@ -83,6 +96,7 @@ def measure(
                     gradient_raw=raw,
                     ablation_top1=(whole.correct - without.correct) / whole.images,
                     ablation_nll=without.nll - whole.nll,
+                    ablation_nll_error=_error(without.nlls, whole.nlls),
                 )
             )
             step()
@@ -92,13 +106,19 @@ def measure(
 @torch.no_grad()
 def outcome(model: nn.Module, batches: Batches) -> Outcome:
     """Score a network as it is, hooks and all."""
-    correct, images, nll = 0, 0, 0.0
+    correct: int = 0
+    nlls: list[float] = []
     for x, labels in batches:
         logits = model(x)
-        nll += float(cross_entropy(logits.double(), labels, reduction="sum"))
+        nlls += cross_entropy(logits.double(), labels, reduction="none").tolist()
         correct += int((logits.argmax(1) == labels).sum())
-        images += len(labels)
-    return Outcome(correct=correct, images=images, nll=nll / images)
+    return Outcome(correct=correct, nlls=tuple(nlls))
+
+
+def _error(after: Sequence[float], before: Sequence[float]) -> float:
+    """Return the standard error of the mean change, image by image; 0 of a single image."""
+    changes = [a - b for a, b in zip(after, before, strict=True)]
+    return stdev(changes) / math.sqrt(len(changes)) if len(changes) > 1 else 0.0
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ EDGE: Mapping[str, type] = {
     "ablation_top1": float,
     "ablation_nll": float,
 }
+LATER: Mapping[str, type] = {"ablation_nll_error": float}
+"""Fields of an edge that older records lack."""
 AGREEMENT: Mapping[str, type] = {"measures": list, "n": int}
 BOUNDS = ("spearman", "low", "high")
 """Fields of an agreement that are numbers, or null where it is not defined."""
@@ -77,7 +79,8 @@ def _record_mistakes(record: Any, architecture_id: str) -> list[str]:
     if wrong := _mistakes(record, FIELDS, ""):
         return wrong
     for i, edge in enumerate(record["edges"]):
-        wrong += _mistakes(edge, EDGE, f"edges[{i}].")
+        later = {key: kind for key, kind in LATER.items() if isinstance(edge, dict) and key in edge}
+        wrong += _mistakes(edge, {**EDGE, **later}, f"edges[{i}].")
     for i, pair in enumerate(record["agreement"]):
         wrong += _pair_mistakes(pair, f"agreement[{i}].")
     if record["architecture_id"] != architecture_id:

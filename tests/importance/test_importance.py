@@ -136,6 +136,19 @@ def test_where_one_source_matters_it_comes_first_by_every_measure(source):
         assert first.source == source, name
 
 
+def test_the_error_of_a_loss_is_that_of_its_mean_over_the_images():
+    model = network(micro())
+    found, batches = ganglia(model, micro()), images(model)
+    whole, edges = measure(model, found, batches)
+    with scaled(found[0], 0, 0):
+        without = outcome(model, batches)
+    changes = torch.tensor(without.nlls) - torch.tensor(whole.nlls)
+    assert len(changes) == whole.images > 1
+    assert edges[0].ablation_nll == pytest.approx(float(changes.mean()), rel=1e-4, abs=1e-6)
+    error = float(changes.std() / len(changes) ** 0.5)
+    assert edges[0].ablation_nll_error == pytest.approx(error, rel=1e-3, abs=1e-7)
+
+
 def test_a_network_that_reads_nothing_shares_nothing_out():
     architecture = micro({"2.2": ["2.1"]})
     model = network(architecture)

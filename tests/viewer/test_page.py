@@ -563,3 +563,18 @@ def test_the_report_opens_from_disk_without_a_network(browser, run, tmp_path):
     assert page.locator("svg.sx-wiring").count() >= 2
     assert [url for url in asked if not re.match("file:|data:", url)] == []
     context.close()
+
+
+def test_no_two_ticks_of_an_axis_say_the_same_however_far_it_is_zoomed(browser, address):
+    with opened(browser, address) as page:
+        for width in (1.0, 0.2, 0.05, 0.02, 0.008, 0.002, 0.0005):
+            page.evaluate(
+                "span => Plotly.relayout(document.querySelector('#front .js-plotly-plot'),"
+                "{ 'yaxis.range': span })",
+                [0.6 - width / 2, 0.6 + width / 2],
+            )
+            page.wait_for_timeout(300)
+            told = page.eval_on_selector_all("#front .ytick text", "a => a.map(e => e.textContent)")
+            assert len(told) >= 2
+            assert len(set(told)) == len(told), told
+            assert all(label.endswith("%") for label in told)

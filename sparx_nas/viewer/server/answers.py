@@ -1,7 +1,7 @@
 """What the server answers to each question, as JSON values; no web framework in here."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sparx_nas.architecture import Architecture
@@ -22,6 +22,7 @@ from sparx_nas.run_store import judge, read_importance
 from sparx_nas.trial.measures import amount
 from sparx_nas.trial.values import Run, TrialRecord
 from sparx_nas.viewer import what_if
+from sparx_nas.viewer.importance import SHARED, importance_paint
 from sparx_nas.viewer.server.source import Source
 
 VIEWS = ("arc", "matrix")
@@ -29,8 +30,6 @@ VIEWS = ("arc", "matrix")
 POPULATION = "population"
 """The view of all designs."""
 COLORS = ("class", "age")
-IMPORTANCE = {"mass": "mass", "gradient": "gradient", "ablation": "ablation_nll"}
-"""Colours by a measure of importance, and where its record has that."""
 WIDTHS = ("plain", "channels", "macs")
 CURVES = 60
 """Curves that are told at once."""
@@ -177,7 +176,7 @@ def paint_of(source: Source, design: Architecture, color: str, width: str) -> Pa
 
     Raises: GraphError for an unknown colour or width, or importance that was not measured.
     """
-    colors = (*COLORS, *IMPORTANCE)
+    colors = (*COLORS, *SHARED)
     if color not in colors or width not in WIDTHS:
         raise GraphError(f"colour is one of {', '.join(colors)}, width of {', '.join(WIDTHS)}")
     size = source.target()["image_size"]
@@ -186,23 +185,7 @@ def paint_of(source: Source, design: Architecture, color: str, width: str) -> Pa
     found = importance_of(source, design)
     if found is None:
         raise GraphError("the importance of this design's edges was not measured")
-    shares = _shares(found["edges"], color)
-    return Paint(
-        color="importance",
-        width=width,  # type: ignore[arg-type]
-        importance=shares,
-        image_size=size,
-    )
-
-
-def _shares(edges: Sequence[Mapping[str, Any]], measure: str) -> dict[tuple[str, str], float]:
-    """Return what to paint by: shares of a layer's sources, or of all that cutting an edge loses.
-
-    An edge without which the network does better counts as none.
-    """
-    values = {(e["source"], e["target"]): max(0.0, e[IMPORTANCE[measure]]) for e in edges}
-    total = sum(values.values()) if measure == "ablation" else 1.0
-    return {edge: value / total if total else 0.0 for edge, value in values.items()}
+    return replace(importance_paint(found["edges"], color, width), image_size=size)
 
 
 def importance_of(source: Source, design: Architecture) -> dict[str, Any] | None:

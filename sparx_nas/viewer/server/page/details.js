@@ -81,7 +81,16 @@ function showImportance() {
   el("importance-says").textContent = `${found.says} Measured on ${found.images} ${found.split} images, ${found.device}.`;
   const heads = [["Edge"], ["Attention mass", true], ["Gradient x activation", true], ["Top-1 lost without it", true], ["Log-likelihood lost", true]];
   const edges = [...found.edges].sort((a, b) => b.ablation_nll - a.ablation_nll);
-  table(el("importance"), heads, edges.map((e) => [`${e.target} reads ${e.source}`, share(e.mass), share(e.gradient), share(e.ablation_top1), e.ablation_nll.toPrecision(3)]));
+  table(el("importance"), heads, edges.map((e) => [`${e.target} reads ${e.source}`, share(e.mass), share(e.gradient), share(e.ablation_top1), lostWords(e)]));
+}
+
+// What a cut loses, with how far other images might move it: 95 %, as the colours take it.
+function lostWords(edge) {
+  const error = edge.ablation_nll_error;
+  const lost = edge.ablation_nll.toPrecision(3);
+  if (error === undefined) return lost;
+  const noise = 1.96 * error;
+  return `${lost} ± ${noise.toPrecision(2)}${Math.abs(edge.ablation_nll) <= noise ? ", noise" : ""}`;
 }
 
 async function showFeatures() {

@@ -18,13 +18,20 @@ export function whenReady(action, tries = 400) {
 
 const longest = () => (state.summary && state.summary.epochs) || 0;
 
+const SHARES = ["top1", "test_top1"];
+// As many digits as tell two ticks apart, however far the chart is zoomed.
+const PERCENTS = [[1e-2, ".0%"], [1e-3, ".1%"], [1e-4, ".2%"], [1e-5, ".3%"], [0, ".4%"]].map(([least, value], i, all) => ({
+  dtickrange: [least * (1 - 1e-9), i ? all[i - 1][0] * (1 - 1e-9) : null],
+  value,
+}));
+
 export function layout(revision, x, y, drag = "zoom") {
   const axis = (name) => ({
     title: { text: NAMES[name] || name, font: { size: 12 } },
     gridcolor: css("--sx-line"),
     zeroline: false,
     linecolor: css("--sx-grey"),
-    tickformat: name === "top1" || name === "test_top1" ? ".0%" : undefined,
+    tickformatstops: SHARES.includes(name) ? PERCENTS : undefined,
     dtick: name === "epoch" && longest() < 12 ? 1 : undefined,
     exponentformat: "SI",
     automargin: true,
