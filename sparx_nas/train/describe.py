@@ -48,8 +48,11 @@ def cost_of(job: Job) -> CostEstimate:
     return estimate(job.network.architecture, job.facts.image_size, **job.network.build_arguments)
 
 
-def dry_run_text(job: Job, trainer: "Trainer") -> str:
-    """Say what would be run and what it takes; memory is an estimate from exact counts."""
+def dry_run_text(job: Job, trainer: "Trainer", time: str) -> str:
+    """Say what would be run and what it takes; memory is an estimate from exact counts.
+
+    `time` says how long it takes, and how that is known.
+    """
     recipe, world, cost = job.recipe, trainer.world, cost_of(job)
     in_pass = -(-recipe.batch_size // (recipe.accumulate * world.size))
     kept = cost.activation_bytes * in_pass // (1 if trainer.precision is None else 2)
@@ -69,6 +72,7 @@ def dry_run_text(job: Job, trainer: "Trainer") -> str:
         f"  memory       about {si(kept + weights, 'B')} a process: {si(kept, 'B')} of activations"
         f", {si(weights, 'B')} of weights, gradients and moments",
         f"  device       {device_name(world.device)}",
+        f"  time         {time}",
         *(f"  note         {note}" for note in job.notes),
     ]
     hung = " " * 15

@@ -12,10 +12,11 @@ from sparx_nas.command.typed import quoted
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.ground.errors import RunError
 from sparx_nas.train.checkpoint import load_checkpoint, save_checkpoint
-from sparx_nas.train.describe import dry_run_text, header, summary
+from sparx_nas.train.describe import cost_of, dry_run_text, header, summary
 from sparx_nas.train.evaluation import Judge
 from sparx_nas.train.job import Job, prepare, prepare_again
 from sparx_nas.train.options import Options
+from sparx_nas.train.pace import time_words
 from sparx_nas.train.pipeline import Reader, Reading
 from sparx_nas.train.processes import World, joined, workers_here
 from sparx_nas.train.progress import View
@@ -44,13 +45,13 @@ def run_training(asked: Options) -> int:
     """
     with joined(asked.device) as world, listening() as stop:
         job = prepare_again(asked) if asked.resume else prepare(asked)
-        if asked.dry_run:
-            job = _imagined(job, world)
+        job, told = (_imagined(job, world), job) if asked.dry_run else (job, job)
         trainer = Trainer(job.network, job.recipe, world, images=job.images("train"))
         # Only timm knows whether a policy can be read; asked now, a mistake leaves no folder.
         training_transform(job.recipe, job.facts)
         if asked.dry_run:
-            return _say(world, dry_run_text(job, trainer))
+            took = time_words(told, world, cost_of(told), trainer.steps, _workers(told, asked))
+            return _say(world, dry_run_text(job, trainer, took))
         if asked.resume:
             load_checkpoint(job.path, trainer)
             if world.first:

@@ -161,6 +161,7 @@ def test_a_dry_run_tells_and_writes_nothing(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     for part in ("64 train, 64 val, 64 test", "5 epochs of 4 steps of 16 images", "2 a step, 8"):
         assert part in said
+    assert re.search(r"time +about .*: [\d.]+ images/s are trained", said)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.json"]
 
 
