@@ -109,6 +109,8 @@ def _accuracies(run: Run, trial: TrialRecord, reference: TrialRecord) -> str:
     """
     if trial.top1 is None or reference.top1 is None:
         return ""
+    if run.at_chance:
+        return "no word on which is more accurate (candidates are not above chance)"
     split, scores = "validation", (trial.top1s, reference.top1s)
     if trial.test_top1s and reference.test_top1s:
         split, scores = "test", (trial.test_top1s, reference.test_top1s)
@@ -166,12 +168,13 @@ def choice_words(run: Run) -> str:
 
 
 def at_chance(run: Run) -> str:
-    """Say that the trials learned nothing, where that is so, and what to change; else nothing."""
+    """Say that the candidates learned nothing, if so, and what to change; else nothing."""
     if not run.at_chance:
         return ""
-    mean = fmean(t.top1 for t in run.trials if t.top1 is not None)
+    mean, scored = fmean(run.judged), sum(t.top1 is not None for t in run.trials)
+    who = "trials" if len(run.judged) == scored else "candidates"
     return (
-        f"The trials learned nothing that can be seen: {percent(mean)} validation top-1 on "
+        f"The {who} learned nothing that can be seen: {percent(mean)} validation top-1 on "
         f"average, where always naming one class gives {percent(run.chance or 0.0)}. Nothing "
         "below ranks designs. Train longer (--epochs), on larger images (--image-size) or more "
         "of them."

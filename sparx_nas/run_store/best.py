@@ -171,6 +171,11 @@ def _rule(run: Run, trial: TrialRecord) -> str:
             f"apart; the best {measure} of them has {top.name}, "
             f"{amount(run.score, top.objectives[run.score])}."
         )
+    if run.at_chance:
+        said = (
+            "No candidate of this run is above chance, so nothing here says that this design is "
+            f"better than another. {said}"
+        )
     if reference is None:
         said += " The published design was not trained in this run, so its cost played no part."
     elif among == "of the front":

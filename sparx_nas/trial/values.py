@@ -251,12 +251,18 @@ class Run:
 
     @property
     def at_chance(self) -> bool:
-        """Whether trials were scored and none of them is above chance; see `above_chance`."""
+        """Whether candidates were scored and none of them is above chance; see `above_chance`."""
         from sparx_nas.trial.noise import above_chance
 
-        level, images = self.chance, self.noise.size("val")
-        scored = [t.top1 for t in self.trials if t.top1 is not None]
+        level, images, scored = self.chance, self.noise.size("val"), self.judged
         return bool(level and images and scored) and not above_chance(scored, level or 0.0, images)
+
+    @property
+    def judged(self) -> list[float]:
+        """Validation top-1 of the candidates; of the baselines while there is no candidate."""
+        found = [t for t in self.trials if t.top1 is not None]
+        own = [t for t in found if not t.baseline] or found
+        return [t.top1 for t in own if t.top1 is not None]
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from sparx_nas.drawing import facts
 from sparx_nas.drawing.report import report_html
 from sparx_nas.search.telling.summary import summary_lines
+from sparx_nas.viewer.columns import run_summary
 from support import runs
 
 CHEAP = runs.patterns.plain(runs.DEPTHS)
@@ -89,8 +90,20 @@ def test_a_run_at_chance_says_so_first_and_what_to_change():
     assert "--epochs" in " ".join(lines[:5])
     page = report_html(run)
     assert page.index("learned nothing") < page.index("The design to use")
+    assert facts.at_chance(run) == run_summary(run)["reliability"]
     assert facts.at_chance(run_of(0.01)) == ""
     assert facts.at_chance(replace(run, env={})) == ""
+
+
+def test_candidates_at_chance_beside_a_baseline_that_is_not_are_told_and_not_ranked():
+    baseline = replace(trained(0, runs.PUBLISHED, (0.5, 0.52, 0.51)), baseline="sparx")
+    others = [trained(i, graph, (0.08, 0.1, 0.12)) for i, graph in enumerate(OTHERS, 1)]
+    run = runs.run([baseline, *others])
+    assert said(run).startswith("The candidates learned nothing that can be seen: 10.0 %")
+    assert "no word on which is more accurate" in facts.comparison(run, others[0], baseline)
+    assert "more accurate on the" not in said(run) + report_html(run)
+    lucky = runs.run([baseline, *others[1:], trained(1, OTHERS[0], (0.6, 0.62, 0.61))])
+    assert facts.at_chance(lucky) == ""
 
 
 def test_bars_on_the_front_are_as_long_as_the_noise():
