@@ -83,6 +83,10 @@ def test_no_command_with_words_is_spelled_by_hand():
         if re.search(r" [-./'\"]", match[0]) or text.endswith(match[0])
     ]
     assert found == []
+    page = [path for path in PACKAGE.rglob("page/*") if path.suffix in (".js", ".html")]
+    assert page
+    # What the page shows of commands comes from the server.
+    assert [p.name for p in page if WITH_WORDS.search(p.read_text(encoding="utf-8"))] == []
 
 
 def test_flags_of_commands_in_the_source_are_flags_of_the_tool():
