@@ -66,11 +66,11 @@ def step_size(job: Job, world: World, cost: CostEstimate) -> int:
 def seconds(job: Job, pace: Pace, steps: int, workers: int) -> float:
     """Return how long the whole training takes; scores and statistics are forward passes."""
     recipe = job.recipe
+    trained, frozen = steps * recipe.batch_size, recipe.batch_norm == "frozen"
+    seen = job.images("val") + (0 if frozen else min(recipe.statistics_images, trained))
     networks = 2 if recipe.ema else 1
-    forward = networks * job.images("val") + recipe.statistics_images
-    trained = steps * recipe.batch_size
-    work = pace.train_s * (trained + forward / (1 + BACKWARD))
-    reading = pace.read_s * (trained + job.images("val"))
+    work = pace.train_s * (trained + networks * seen / (1 + BACKWARD))
+    reading = pace.read_s * (trained + seen)
     # Workers read while the network works; without any, one waits for the other.
     epoch = max(work, reading / workers) if workers else work + reading
     return recipe.total_epochs * epoch

@@ -23,8 +23,12 @@ def test_time_is_counted_for_every_epoch_and_what_judges_it(tmp_path: Path):
     assert seconds(job(tmp_path, epochs=20, **plain), PACE, 4, workers=0) == pytest.approx(
         10 * alone
     )
-    more = job(tmp_path, statistics_images=48, ema=0.9)
-    assert seconds(more, PACE, 4, 0) - alone == pytest.approx(2 * (val + 48) * 0.01 / 3)
+    for asked, taken in ((48, 48), (1024, 64)):
+        more = job(tmp_path, statistics_images=asked, ema=0.9)
+        extra = (val + 2 * taken) * 0.01 / 3 + taken * 0.02
+        assert seconds(more, PACE, 4, workers=0) - alone == pytest.approx(2 * extra)
+    frozen = job(tmp_path, statistics_images=48, batch_norm="frozen", **plain)
+    assert seconds(frozen, PACE, 4, workers=0) == pytest.approx(alone)
     reading = seconds(known, PACE, 4, workers=1)
     assert reading == pytest.approx(2 * 0.02 * (64 + val))
     assert seconds(known, PACE, 4, workers=50) == pytest.approx(2 * 0.01 * (64 + val / 3))
