@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparx_nas.command.options import Given
 from sparx_nas.command.prompt import error_text, exit_code
 from sparx_nas.ground.errors import RunError
-from sparx_nas.search.asked.options import Options, command_line, read_options
+from sparx_nas.search.asked.options import Options, asks_for_plan, command_line, read_options
 
 if TYPE_CHECKING:
     from sparx_nas.space import SearchSpace
@@ -38,7 +38,10 @@ def _run(given: Mapping[str, Given]) -> int:
         from sparx_nas.search.asked.config_file import read_config_file
         from sparx_nas.search.asked.moved import overlaid
 
-        asked = read_options(overlaid(read_config_file(asked.config), given))
+        given = overlaid(read_config_file(asked.config), given)
+        asked = read_options(given)
+    if asks_for_plan(asked, given) and not asked.explain:
+        return _planned(asked, given)
     from sparx_nas.space import load_space
 
     space = load_space(asked.space)
@@ -47,6 +50,21 @@ def _run(given: Mapping[str, Given]) -> int:
     from sparx_nas.search.asked.settings import resolve
 
     return _search(asked, resolve(asked, space), space, None)
+
+
+def _planned(asked: Options, given: Mapping[str, Given]) -> int:
+    """Choose what is left open so that it fills the time, say so, and search."""
+    from sparx_nas.search.planning.planner import planned
+    from sparx_nas.search.telling.planned import plan_lines
+
+    sys.stderr.write("Timing a few training steps to plan by …\n")
+    settings, space = planned(asked, given)
+    if settings.plan and not asked.dry_run:
+        # Lines of JSON are for machines alone, so people are told beside them.
+        stream = sys.stderr if asked.format == "json" else sys.stdout
+        stream.write("\n".join([*plan_lines(settings.plan, settings.constraints), "", ""]))
+        stream.flush()
+    return _search(asked, settings, space, None)
 
 
 def _list_spaces(asked: Options) -> int:

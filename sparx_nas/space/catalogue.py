@@ -12,6 +12,7 @@ from sparx_nas.space.free import FreeStage
 from sparx_nas.space.possible import Row
 from sparx_nas.space.published import PublishedStage
 from sparx_nas.space.reading import Draft, read_draft
+from sparx_nas.space.scaling import read_scaling, scaled_text
 from sparx_nas.space.search_space import SearchSpace, StageSpace, assemble
 
 SUFFIXES = (".yaml", ".yml")
@@ -31,7 +32,8 @@ class SpaceInfo:
 def load_space(name_or_path: str | Path) -> SearchSpace:
     """Read a space: by name among those shipped and those in `./search_spaces`, or by path.
 
-    What holds a slash or ends in .yaml or .yml is a path.
+    What holds a slash or ends in .yaml or .yml is a path. `NAME@SCALE` is a named space with its
+    widths scaled, `NAME@SCALE:CLASSES` one whose target has so many classes, too.
 
     Raises: SpaceError if there is none, if two differ under one name, or with every mistake of
     the file, each with its line.
@@ -39,6 +41,9 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     asked = str(name_or_path)
     if isinstance(name_or_path, Path) or "/" in asked or "\\" in asked or asked.endswith(SUFFIXES):
         return parse_space(_text(Path(name_or_path)), asked)
+    if "@" in asked:
+        scaling = read_scaling(asked)
+        return parse_space(scaled_text(load_space(scaling.name), scaling), asked)
     path = _find(asked)
     return parse_space(_text(path), str(path))
 

@@ -4,7 +4,7 @@ Options come from the command line, from a `--config` file and from the run that
 the command line wins.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,6 +77,10 @@ class Options:
     trials: int = option(9, whole(1), "N", "distinct architectures to train, besides the baselines")
     time_budget: float | None = option(
         None, values.seconds, "TIME", "start no trial after this: 90s, 30m, 2h, 1h30m"
+    )
+    plan: bool = switch(
+        "choose what is left open so that it fills --time-budget; where --space is left out, too, "
+        "a --time-budget alone asks for that"
     )
     max_failures: int = option(10, whole(0), "N", "give up when more trials than this have failed")
     sampler: SamplerChoice = option(
@@ -172,7 +176,7 @@ OPTIONS = options_of(Options)
 GROUPS = {
     "what": ("space", "list_spaces", "explain", "config"),
     "goal": ("objectives", "constraint"),
-    "budget": ("trials", "time_budget", "max_failures"),
+    "budget": ("trials", "time_budget", "plan", "max_failures"),
     "search": ("sampler", "seed"),
     "train": (
         *("data", "data_dir", "images", "epochs", "batch_size", "image_size", "width"),
@@ -184,7 +188,7 @@ GROUPS = {
     "output": ("format", "verbose"),
 }
 """Which options stand together in the help."""
-ASKED_OF_ONE_CALL = ("list_spaces", "explain", "dry_run", "verbose", "config", "resume")
+ASKED_OF_ONE_CALL = ("list_spaces", "explain", "dry_run", "verbose", "config", "resume", "plan")
 """What a configuration file cannot ask for."""
 CONFIGURABLE = tuple(name for name in OPTIONS if name not in ASKED_OF_ONE_CALL)
 
@@ -218,9 +222,17 @@ def read_options(given: Mapping[str, Given]) -> Options:
     rules = [
         ("resume", "config", "the run has a configuration of its own"),
         ("resume", "experiment", "the run has a name"),
+        ("resume", "plan", "a run goes on as it was planned"),
         ("list_spaces", "explain", "each is an answer of its own"),
         ("dry_run", "explain", "each is an answer of its own"),
     ]
     mistakes += exclusions(given, rules)
+    if found.get("plan") and "time_budget" not in given:
+        mistakes.append("--plan needs a time to fill: --time-budget 1h.")
     refuse(mistakes, f"{len(mistakes)} options are wrong", hint=HINT)
     return Options(**found)
+
+
+def asks_for_plan(asked: Options, given: Collection[str]) -> bool:
+    """Tell whether a plan shall fill the time: by its word, or where a time is all that is said."""
+    return asked.plan or ("time_budget" in given and "space" not in given)

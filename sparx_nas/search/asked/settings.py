@@ -18,6 +18,7 @@ from sparx_nas.search.asked.options import (
     Options,
     read_options,
 )
+from sparx_nas.search.asked.plan import Plan
 from sparx_nas.space import SearchSpace
 from sparx_nas.space.catalogue import SUFFIXES
 from sparx_nas.trial.values import Objective
@@ -61,7 +62,8 @@ class Settings:
     measure at the target: the space's limits and those asked for, the tighter of two;
     `limit_sources` says in words where each comes from. `name` is that of the run, of its study,
     and of its folder in `output`. `concurrency` and `gpus_per_trial` are None where the driver
-    decides by the device.
+    decides by the device. `plan` says why settings that were chosen to fill the time are as they
+    are.
     """
 
     space: str
@@ -97,6 +99,7 @@ class Settings:
     format: Format
     verbose: bool
     limit_sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    plan: Plan | None = None
 
 
 FIXED = (
@@ -143,6 +146,7 @@ def resolve(options: Options, space: SearchSpace, *, name: str | None = None) ->
         "output": str(options.output),
         "name": name or options.experiment or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}",
         "address": options.address or os.environ.get("RAY_ADDRESS") or None,
+        "plan": None,
     }
     kept = set(Settings.__dataclass_fields__) - set(decided)
     return Settings(**decided, **{name: getattr(options, name) for name in kept})
@@ -166,7 +170,7 @@ def written(settings: Settings) -> dict[str, Any]:
     value: dict[str, Any] = {
         NAMES_OF_FIELDS.get(key, key): getattr(settings, key)
         for key in Settings.__dataclass_fields__
-        if key not in ("name", "verbose", "objectives", "constraints", "limit_sources")
+        if key not in ("name", "verbose", "plan", "objectives", "constraints", "limit_sources")
     }
     value["objectives"] = [{"name": o.name, "direction": o.direction} for o in settings.objectives]
     value["constraint"] = [f"{key}<={limit}" for key, limit in settings.constraints.items()]

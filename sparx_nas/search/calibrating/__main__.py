@@ -138,7 +138,8 @@ def _ready(
     )
     places = slots(settings, here(torch.cuda.device_count()))
     shape = (data.in_chans, data.num_classes)
-    rate = images_per_s(settings, space, *shape, places) * places.concurrency
+    design = space.baselines["sparx"]
+    rate = images_per_s(settings, design, *shape, places) * places.concurrency
     affordable = rate * 60 * own.minutes * FIRST_SHARE / (designs * own.repeats)
     least = LEAST_IMAGES * data.num_classes
     return places, min(data.splits["train"], max(least, int(affordable))), data.describe()

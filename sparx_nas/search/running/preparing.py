@@ -135,6 +135,8 @@ def _write_folder(
     config, data = to_config(settings, space), seen["data"]
     if not resumed:
         env = run_store.environment(data, seen["device"])
+        if settings.plan:
+            env |= {"plan": settings.plan.to_record()}
         run_store.create_folder(path, config=config, space_text=space.source_text, env=env)
     else:
         check_same_images(path, data["data_id"])

@@ -16,6 +16,7 @@ from sparx_nas.search.asked.limits import check_limits, limit_words
 from sparx_nas.search.asked.opening import check_same_images, open_here
 from sparx_nas.search.asked.settings import BASELINE_SEEDS, Settings, written
 from sparx_nas.search.telling.data_words import data_words
+from sparx_nas.search.telling.planned import plan_lines
 from sparx_nas.search.telling.wording import WIDTH
 from sparx_nas.space import SearchSpace
 
@@ -43,6 +44,7 @@ def dry_run_text(
     if resume is None:
         problems += _place_problems(path)
     lines = ["Dry run: nothing is written.", "", *_labelled("run", _run_words(path, resume))]
+    lines += plan_lines(settings.plan, settings.constraints) if settings.plan else []
     lines += _labelled("space", _space_words(space))
     lines += _labelled("limits", _limit_words(settings, space, problems))
     found = _opened(settings, resume, problems)
@@ -52,7 +54,8 @@ def dry_run_text(
     costs = {name: _proxy_cost(settings, space, name, found) for name in space.baselines}
     lines += _trial_lines(settings, costs, found)
     lines += _labelled("scores", _score_words(settings, space, config))
-    lines += _labelled("time", _time_words(settings, space, found, places))
+    if settings.plan is None:
+        lines += _labelled("time", _time_words(settings, space, found, places))
     lines += _labelled("disk", _disk_words(settings, path, next(iter(costs.values()))))
     dumped = yaml_text(written(settings), default_flow_style=None)
     return "\n".join([*lines, "", "options", textwrap.indent(dumped, "  ")]), problems
@@ -213,7 +216,8 @@ def _time_words(
     from sparx_nas.search.telling.pace import images_per_s
 
     train, val = found.splits["train"], found.splits["val"]
-    rate = images_per_s(settings, space, found.in_chans, found.num_classes, places)
+    published = space.baselines["sparx"]
+    rate = images_per_s(settings, published, found.in_chans, found.num_classes, places)
     again = min(settings.statistics_images, train)
     epoch = (train + (val * max(1, settings.val_copies) + again) / (1 + BACKWARD)) / rate
     per_trial = settings.epochs * epoch * settings.seeds

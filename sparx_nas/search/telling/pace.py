@@ -5,18 +5,18 @@ import time
 import torch
 from torch.nn.functional import cross_entropy
 
+from sparx_nas.architecture import Architecture
 from sparx_nas.models import build
 from sparx_nas.search.asked.places import Slots
 from sparx_nas.search.asked.settings import Settings
-from sparx_nas.space import SearchSpace
 
 SECONDS = 2.0
 
 
 def images_per_s(
-    settings: Settings, space: SearchSpace, in_chans: int, classes: int, places: Slots
+    settings: Settings, design: Architecture, in_chans: int, classes: int, places: Slots
 ) -> float:
-    """Return how many images a second one trial trains of the published design.
+    """Return how many images a second one trial trains of a design.
 
     Takes about two seconds after a first step that is not counted; leaves torch with a trial's
     number of threads.
@@ -24,7 +24,7 @@ def images_per_s(
     device = torch.device(places.device)
     torch.set_num_threads(places.threads)
     model = build(
-        space.baselines["sparx"],
+        design,
         classes,
         in_chans=in_chans,
         width=settings.width,
