@@ -5,6 +5,7 @@ download; what a `hfds/` name fetches is up to the `datasets` package.
 """
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from sparx_nas.ground.timm_import import prepare_timm
 PREFIX = "timm:"
 NEVER_MIRRORED = frozenset({"torch/mnist", "torch/qmnist", "torch/kmnist"})
 SPLITS = {"train": "train", "test": "validation"}
+STREAMED = ("tfds", "wds", "hfids")
+"""Kinds of data sets that timm reads only from their beginning to their end."""
+PACKAGES: Mapping[str, str] = {"hfds": "datasets"}
+"""What timm reads a kind of data sets with that needs no folder."""
 HINT = "data set names are those of timm.data.create_dataset; --data-dir is their root"
 
 
@@ -66,6 +71,7 @@ def find_timm(name: str, data_dir: Path | None) -> Found:
 
     Raises: DataError if timm cannot open them.
     """
+    _check_name(name, data_dir)
     train, test = (_pool(name, data_dir, split) for split in SPLITS)
     return Found(
         name=name,
@@ -82,6 +88,7 @@ def read_timm(name: str, data_dir: Path | None) -> Source:
 
     Raises: DataError if timm cannot open them, or they disagree on the classes or share files.
     """
+    _check_name(name, data_dir)
     train, test = (_pool(name, data_dir, split) for split in SPLITS)
     classes = _classes(train)
     mistakes = []
@@ -101,6 +108,37 @@ def read_timm(name: str, data_dir: Path | None) -> Source:
         train=train,
         test=test,
     )
+
+
+def _check_name(name: str, data_dir: Path | None) -> None:
+    """Refuse what timm cannot have, before it is loaded and asked.
+
+    Raises: DataError with what is missing: a name, a package, or the folder.
+    """
+    kind, slash, rest = name.removeprefix(PREFIX).partition("/")
+    kind = kind.lower() if slash else ""
+    if not (rest if slash else name.removeprefix(PREFIX)).strip():
+        raise DataError(f"{name!r} names no data set of timm", hint=HINT)
+    if kind in STREAMED:
+        raise DataError(
+            f"{name}: timm only streams {kind}/ data; a search reads images in any order",
+            hint="give its images as a folder: --data path/to/folder",
+        )
+    package = PACKAGES.get(kind)
+    if package and importlib.util.find_spec(package) is None:
+        raise DataError(
+            f"{name} is read by the package {package}, which is not installed",
+            hint=f"pip install {package}, or give the images as a folder: --data path/to/folder",
+        )
+    if package:
+        return
+    if data_dir is None:
+        raise DataError(
+            f"{name}: timm reads it from a folder, and downloads nothing here",
+            hint="--data-dir says which folder; a folder of class folders is --data path/to/folder",
+        )
+    if not data_dir.expanduser().exists():
+        raise DataError(f"{name}: there is no {readable(data_dir.absolute())}", hint=HINT)
 
 
 def _place(data_dir: Path | None) -> str:

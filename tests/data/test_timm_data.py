@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparx_nas.data import find_data, open_data
+from sparx_nas.data import find_data, open_data, timm_data
 from sparx_nas.ground.errors import DataError
 
 
@@ -73,3 +73,30 @@ def test_other_classes_in_validation_are_refused(tmp_path: Path) -> None:
     (tmp_path / "validation" / "bee").rename(tmp_path / "validation" / "cat")
     with pytest.raises(DataError, match="do not have the same classes"):
         opened("timm:torch/image_folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("timm:nonsense", "downloads nothing"),
+        ("timm:torch/cifar10", "downloads nothing"),
+        ("timm:tfds/cifar10", "only streams tfds/ data"),
+        ("timm:WDS/x", "only streams wds/ data"),
+        ("timm:", "names no data set"),
+        ("timm:torch/", "names no data set"),
+        ("timm:hfds/x", "the package datasets, which is not installed"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_timm_is_asked(name: str, said: str, monkeypatch) -> None:
+    monkeypatch.setattr(timm_data, "prepare_timm", lambda: pytest.fail("timm was loaded"))
+    monkeypatch.setattr(timm_data.importlib.util, "find_spec", lambda _: None)
+    for call in (find_data, lambda *place: opened(place[0], place[1])):
+        with pytest.raises(DataError, match=said) as error:
+            call(name, None)
+        assert "Error" not in str(error.value)
+        assert error.value.hint
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no .*gone"):
+        opened("timm:imagenet", tmp_path / "gone")
