@@ -1,5 +1,6 @@
 """From a budget to a plan: what fills the time, within the limits, with what was given kept."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from sparx_nas.ground.errors import NoFeasibleError, OptionError
 from sparx_nas.search.__main__ import main
 from sparx_nas.search.asked.options import asks_for_plan, read_options
 from sparx_nas.search.asked.plan import Plan, Timed
+from sparx_nas.search.asked.settings import changes, from_config, resolve, to_config
 from sparx_nas.search.asked.values import seconds as seconds_of
 from sparx_nas.search.planning.choosing import FILL, MOST_SEEDS, Ask, Seconds, choose, total_s
 from sparx_nas.search.planning.fitting import SIZES, feasible, fitting, published_cost
 from sparx_nas.search.planning.ladder import FIELDS, LEAST_VISITS, Facts, ladder
 from sparx_nas.search.telling.planned import asked_for, plan_lines
-from support.search_run import make_images
+from sparx_nas.space import parse_space
+from support.search_run import make_images, search
 
 PHOTOS = Facts(train=1280, val=320, test=400, classes=5, in_chans=3, native=480, decode_s=0.01)
 ASK = Ask(budget_s=3600, places=2, baselines=3, feasible=900)
@@ -293,3 +296,34 @@ def test_a_dry_run_prints_the_plan(images, tmp_path, monkeypatch, capsys):
     assert space.cost(space.baselines["sparx"]).params <= 10**6
     assert space.target["num_classes"] == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planned_run_is_written_with_its_choices_and_goes_on_without_a_plan():
+    settings = resolve(read_options({}), load_space("mamba_t@0.62:5"), name="x")
+    made = replace(settings, space="mamba_t@0.62:5", plan=plan(), time_budget_s=3600.0, epochs=6)
+    space = load_space(made.space)
+    config = to_config(made, space)
+    assert "plan" not in config
+    again = from_config(config, space, name="x", place="config.yaml")
+    assert again == replace(made, plan=None)
+    assert changes(made, again) == []
+    assert json.loads(json.dumps(made.plan.to_record()))["timed"][0]["images_per_s"] == 210.0
+
+
+@pytest.mark.slow
+def test_a_planned_search_says_its_plan_keeps_it_and_goes_on_with_it(images, tmp_path):
+    asked = ["--data", images, "--constraint", "params<=500k", "--time-budget", "9d"]
+    fixed = ["--image-size", "8", "--epochs", "1", "--width", "0.5", "--trials", "1"]
+    ended = search(*asked, *fixed, "--seeds", "1", "--experiment", "planned", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("plan       about ")
+    run = tmp_path / "runs" / "planned"
+    record = json.loads((run / "env.json").read_text())["plan"]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert record["space"] == config["space"]
+    assert record["params"] <= 500_000
+    assert parse_space((run / "space.yaml").read_text(), "x").fingerprint == config["space_id"]
+    more = search("--resume", run, "--trials", "2", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert "Timing" not in more.stdout + more.stderr
+    assert json.loads((run / "env.json").read_text())["plan"] == record

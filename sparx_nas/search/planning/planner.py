@@ -9,7 +9,7 @@ import torch
 from sparx_nas.data.store import CACHE_BYTES, CACHE_IMAGES
 from sparx_nas.ground.errors import OptionError
 from sparx_nas.search.asked.options import Options
-from sparx_nas.search.asked.places import here, slots
+from sparx_nas.search.asked.places import Slots, here, slots
 from sparx_nas.search.asked.plan import Plan
 from sparx_nas.search.asked.settings import Settings, resolve
 from sparx_nas.search.planning.choosing import MOST_SEEDS, Ask, Choice, Seconds, choose, enough_s
@@ -49,14 +49,7 @@ def planned(asked: Options, given: Collection[str]) -> tuple[Settings, SearchSpa
     if "space" not in given:
         asked = replace(asked, space=space.path)
     settings = resolve(asked, space)
-    ask = Ask(
-        budget_s=asked.time_budget or 0.0,
-        places=places.concurrency,
-        baselines=len(space.baselines),
-        feasible=max(1, feasible(space, settings.constraints)),
-        trials=asked.trials if "trials" in given else None,
-        seeds=asked.seeds if "seeds" in given else None,
-    )
+    ask = _ask(asked, settings, space, places, given)
     rungs = _rungs(asked, space, facts, given)
     with clock(settings, facts, places) as timing:
 
@@ -87,6 +80,20 @@ def _space(
     limits = asked.constraint
     scaling = fitting(limits, classes=facts.classes, in_chans=facts.in_chans)
     return load_space(str(scaling)), "fits the limits" if limits else "no limit was given"
+
+
+def _ask(
+    asked: Options, settings: Settings, space: SearchSpace, places: Slots, given: Collection[str]
+) -> Ask:
+    """Return what the plan goes by."""
+    return Ask(
+        budget_s=asked.time_budget or 0.0,
+        places=places.concurrency,
+        baselines=len(space.baselines),
+        feasible=max(1, feasible(space, settings.constraints)),
+        trials=asked.trials if "trials" in given else None,
+        seeds=asked.seeds if "seeds" in given else None,
+    )
 
 
 def _rungs(asked: Options, space: SearchSpace, facts: Facts, given: Collection[str]) -> list[Rung]:
