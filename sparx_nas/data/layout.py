@@ -108,8 +108,7 @@ def stray_images(layout: Layout) -> list[Skipped]:
     ]
     if layout.parts["train"] == layout.root:
         return strays
-    parts = {folder.name for folder in layout.parts.values()}
-    others = [layout.root / name for name in folders_in(layout.root) if name not in parts]
+    others = [layout.root / n for n in folders_in(layout.root) if _part_of(n) is None]
     return strays + [
         Skipped(f"{readable(folder.name)}/", "is neither train/ nor val/ nor test/")
         for folder in others
