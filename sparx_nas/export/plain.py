@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sparx_nas.kernels.channel_attention import plain as attend
 from sparx_nas.kernels.linear import ss2d as scan_map
@@ -27,6 +28,7 @@ class SelectiveScan(torch.autograd.Function):
         return scan_map(*_wide(inputs, inputs[0])).to(inputs[0].dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         """Return the gradients of all inputs, each of its own type."""
         inputs: tuple[Tensor, ...] = ctx.saved_tensors

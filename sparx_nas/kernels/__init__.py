@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sparx_nas.kernels import export, operator, packages, reference
 from sparx_nas.kernels.backends import BACKENDS, check_name, in_use, missing, resolve
+from sparx_nas.kernels.transforms import in_plain_torch, transformed
 
 __all__ = [
     "BACKENDS",
@@ -50,6 +51,8 @@ def ss2d(
         return reference.ss2d(*inputs)
     if backend == "mamba_ssm":
         return packages.ss2d(*inputs)
+    if transformed(*inputs):
+        return in_plain_torch(reference.ss2d, inputs, backend=backend)
     y: Tensor = operator.ss2d(*inputs, backend)
     return y
 
@@ -79,6 +82,8 @@ def selective_scan(
         return reference.selective_scan(*inputs)
     if backend == "mamba_ssm":
         return packages.selective_scan(*inputs)
+    if transformed(*inputs):
+        return in_plain_torch(reference.selective_scan, inputs, backend=backend)
     y: Tensor = operator.selective_scan(*inputs, backend)
     return y
 

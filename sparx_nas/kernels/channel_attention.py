@@ -4,6 +4,7 @@ Queries and keys may be smaller maps than values. Everywhere it is torch's own o
 kernels are for who names the backend `triton`, until a GPU has shown that a network gains by them.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from sparx_nas.kernels.backends import resolve, triton_attention
 from sparx_nas.kernels.operator import leave_as_it_is
+from sparx_nas.kernels.transforms import in_plain_torch, transformed
 
 
 def channel_attention(
@@ -37,6 +39,8 @@ def channel_attention(
             raise ValueError(f"channel_attention: scale is {tuple(scale.shape)}, not (1,)")
         # The kernels divide by sqrt(H' W'): the query brings what is left to multiply with.
         query = query * (scale * (query.shape[2] * query.shape[3]) ** 0.5)
+    if backend == "triton" and transformed(query, key, value):
+        return in_plain_torch(partial(plain, group=group), (query, key, value), backend=backend)
     if backend == "triton":
         resolve(backend, value.device.type, value.dtype)
         out: Tensor = operator(query, key, value, group)[0]

@@ -4,15 +4,21 @@ A 1x1 convolution of a channels-last map is one matrix product. The depthwise on
 (csrc/depthwise_kernel.h); elsewhere both are torch's own.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import conv2d, linear
 from torch.utils.flop_counter import register_flop_formula
 
 from sparx_nas.kernels.backends import missing
 from sparx_nas.kernels.library import DepthwiseTask, fill, library
+from sparx_nas.kernels.transforms import (
+    differentiated_again,
+    gradients_in_plain_torch,
+    transformed,
+)
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -62,6 +68,7 @@ def _compiled_here(x: Tensor, weight: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and not missing("cpu")
+        and not transformed(x, weight)
     )
 
 
@@ -116,6 +123,12 @@ def _(
     return grad_x, weight.new_empty(weight.shape), weight.new_empty(weight.shape[:1])
 
 
+def _plain(x: Tensor, weight: Tensor, *, add_input: bool) -> Tensor:
+    """Convolve without a bias, in torch's own operators."""
+    y = conv2d(x, weight, padding=weight.shape[2] // 2, groups=weight.shape[0])
+    return x + y if add_input else y
+
+
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, weight, bias, ctx.add_input = inputs
     ctx.has_bias = bias is not None
@@ -123,6 +136,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    if differentiated_again():
+        x, weight = ctx.saved_tensors
+        plain = partial(_plain, add_input=ctx.add_input)
+        grads = gradients_in_plain_torch(plain, (x, weight), gradient)
+        return *grads, gradient.sum((0, 2, 3)) if ctx.has_bias else None, None
     grad_x, of_weight, of_bias = depthwise_backward(gradient, *ctx.saved_tensors, ctx.add_input)
     return grad_x, of_weight, of_bias if ctx.has_bias else None, None
 

@@ -13,8 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from sparx_nas.kernels import reference
 from sparx_nas.kernels.backends import Scans, scans_for
 from sparx_nas.kernels.reference import DIRECTIONS
+from sparx_nas.kernels.transforms import (
+    differentiated_again,
+    gradients_in_plain_torch,
+    in_plain_torch,
+)
 
 
 @torch.library.custom_op("sparx_nas::ss2d", mutates_args=())
@@ -130,14 +136,20 @@ def _shapes_of_inputs(gradient: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     return tuple(t.new_empty(t.shape) for t in inputs[:-1])
 
 
-def _join(op: Any, backward: Any) -> None:
-    """Give an operator its shapes, its gradient and its place under autocast."""
+def _join(op: Any, backward: Any, plain: Any) -> None:
+    """Give an operator its shapes, its gradient and its place under autocast.
+
+    `plain` is what it computes in operators of torch, for derivatives of its gradient.
+    """
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs[:-1])
         ctx.backend = inputs[-1]
 
     def gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if differentiated_again():
+            again = partial(_plainly, plain, ctx.backend)
+            return *gradients_in_plain_torch(again, ctx.saved_tensors, gradient), None
         return *backward(gradient, *ctx.saved_tensors, ctx.backend), None
 
     op.register_fake(_shape_of_first)
@@ -145,6 +157,11 @@ def _join(op: Any, backward: Any) -> None:
     op.register_autograd(gradients, setup_context=keep)
     for each in (op, backward):
         leave_as_it_is(each)
+
+
+def _plainly(plain: Any, backend: str, *inputs: Tensor) -> Tensor:
+    """Compute an operator in operators of torch."""
+    return in_plain_torch(plain, inputs, backend=backend)
 
 
 LIBRARY = torch.library.Library("sparx_nas", "FRAGMENT")
@@ -164,8 +181,8 @@ def _outside_autocast(op: Any, keys: Any, *args: Any) -> Any:
         return op(*args)
 
 
-_join(ss2d, ss2d_backward)
-_join(selective_scan, selective_scan_backward)
+_join(ss2d, ss2d_backward, reference.ss2d)
+_join(selective_scan, selective_scan_backward, reference.selective_scan)
 
 
 def _map_macs(x_shape: Sequence[int], rank: int, states: int) -> int:

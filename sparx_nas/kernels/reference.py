@@ -74,4 +74,4 @@ def ss2d(
             dt_projs_bias[k],
         )
         merged = merged.index_add(1, order, y.transpose(1, 2))
-    return merged.view_as(x)
+    return merged.reshape(x.shape)

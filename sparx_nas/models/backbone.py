@@ -17,16 +17,12 @@ from sparx_nas.architecture.plan import BackbonePlan
 from sparx_nas.ground.errors import ArchitectureError
 from sparx_nas.kernels import check_name
 from sparx_nas.kernels.convolution import PointwiseConv2d
+from sparx_nas.kernels.transforms import transformed
 from sparx_nas.models.block import Block
 from sparx_nas.models.fitting import fit_in_place
 from sparx_nas.models.norms import make_norm
 from sparx_nas.models.recomputing import recomputed
-from sparx_nas.models.surroundings import (
-    make_classifier,
-    make_downsample,
-    make_pool,
-    make_stem,
-)
+from sparx_nas.models.surroundings import make_classifier, make_downsample, make_pool, make_stem
 
 
 class Stage(nn.Module):
@@ -248,7 +244,7 @@ def make_stages(plan: BackbonePlan, drop_path: float, backend: str) -> nn.Module
 def stage_maps(stem: nn.Module, stages: Iterable[Any], x: Tensor) -> Iterator[Tensor]:
     """Map images to the results of the stages; one is shrunk when the next is asked for."""
     x = stem(x)
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and not transformed(x):
         # There a 1x1 convolution is a matrix product, and the scan reads maps as they lie.
         x = x.contiguous(memory_format=torch.channels_last)
     for stage in stages:

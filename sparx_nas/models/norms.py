@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from sparx_nas.architecture.families import Norm
+from sparx_nas.kernels.transforms import transformed
 
 EPS = 1e-5
 """Of every norm whose family says nothing else."""
@@ -39,6 +40,9 @@ class SampleNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; the shape stays."""
+        if transformed(input):
+            # Forward mode of torch's GroupNorm takes a map and its tangent as they lie.
+            return super().forward(input.clone(memory_format=torch.contiguous_format))
         learns = self.weight.requires_grad and torch.is_grad_enabled()
         if learns and not input.requires_grad and not torch.compiler.is_compiling():
             # After frozen layers: torch 2.13 crashes on the way back through a channels-last map
