@@ -15,8 +15,8 @@ from sparx_nas.trial.score import channels_last, half_precision
 
 WARM_UP, LEAST, MOST = 3, 15, 200
 """Passes before any counts, and how many count at least and at most."""
-ENOUGH_S = 2.0
-"""After this long no pass is begun that is more than `LEAST`."""
+ENOUGH_S, MUCH_S, FEW = 2.0, 10.0, 5
+"""After the first no more than `LEAST` passes are begun, after the second no more than `FEW`."""
 LOOK_S = 0.3
 """How long others are looked at."""
 
@@ -34,12 +34,19 @@ def measure_latency(model: nn.Module, image: tuple[int, int, int], device: torch
         for _ in range(WARM_UP):
             _pass_ms(model, x, device)
         times, begun = list[float](), time.perf_counter()
-        while len(times) < LEAST or (len(times) < MOST and time.perf_counter() - begun < ENOUGH_S):
+        while _wants_more(len(times), time.perf_counter() - begun):
             times.append(_pass_ms(model, x, device))
     low, middle, high = quantiles(times, n=4, method="inclusive")
     return Latency(
         ms=middle, low=low, high=high, passes=len(times), threads=threads, busy=round(busy, 2)
     )
+
+
+def _wants_more(done: int, elapsed_s: float) -> bool:
+    """Tell whether another pass is worth its time; on a busy machine one takes seconds."""
+    if elapsed_s < ENOUGH_S:
+        return done < MOST
+    return done < (LEAST if elapsed_s < MUCH_S else FEW)
 
 
 def _pass_ms(model: nn.Module, x: torch.Tensor, device: torch.device) -> float:
