@@ -205,6 +205,7 @@ def plan(**changed) -> Plan:
         trials=31,
         chosen=("space", *FIELDS, "seeds", "trials"),
         timed=(Timed(image_size=32, stem_stride=4, width=0.43, images_per_s=210.0, share=0.99),),
+        short=False,
         full=False,
         enough_s=None,
     )
@@ -221,6 +222,8 @@ def test_a_plan_is_told_with_the_flags_that_change_it():
     assert "31, each the mean of 2 trainings, and 3 baselines of 3" in said
     assert "about 51 m 40 s of 1 h 00 m" in said
     assert "given" not in said
+    assert "noise" not in said
+    assert "may be noise" in " ".join(plan_lines(plan(short=True), {}))
     assert "Others" not in said
 
 

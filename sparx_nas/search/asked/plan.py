@@ -25,6 +25,7 @@ class Plan:
     `chosen` names the settings that nobody gave. `training_s` is one training, `opening_s` reading
     the images, `predicted_s` all of it. `train` and `val` are images of a training, `native` the
     shorter side of a typical image as stored. `params` is of published SparX at the target;
+    `short` says that a training, as given, sees too few images for a score to be known as reliable.
     `full` says that more time would change nothing, `enough_s` which budget allows as many trials
     as a search should have at this fidelity (None where this one does, or the number was given).
     """
@@ -51,6 +52,7 @@ class Plan:
     trials: int
     chosen: tuple[str, ...]
     timed: tuple[Timed, ...]
+    short: bool
     full: bool
     enough_s: float | None
 

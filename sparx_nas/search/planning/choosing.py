@@ -128,5 +128,6 @@ def _too_small(ask: Ask, rung: Rung, took: Seconds, seeds: int) -> OptionError:
         f"{counted(each, 'training')} and {counted(trials, 'trial')} of {seeds}: at "
         f"{rung.image_size} px, {counted(rung.epochs, 'epoch')} of {rung.train:,} images, one "
         f"training takes {duration(took.training)} here, {ask.places} at a time",
-        hint=f"--time-budget {asked_for(needed)} works; fewer --epochs or --images need less",
+        hint=f"--time-budget {asked_for(needed)} works; so may a smaller --image-size or fewer "
+        "--images, for less",
     )

@@ -11,8 +11,9 @@ WIDER = 1.2
 """A next width is at least so much wider."""
 LEAST_SIDE, LEAST_SIDE_OF_PHOTOS, PHOTO = 16, 32, 48
 """Scores were measured from 16 px on, on images as small; a photograph says little at 16."""
-NARROWEST = 24
-"""Width of stage 1 in the trainings that docs/signal.md measures, and so the narrowest planned."""
+NARROWEST = 16
+"""Width of stage 1 at least: docs/signal.md has 24, and half of it nearly as reliable at half the
+time."""
 LEAST_VISITS = 4320
 """Images that a training sees at least, 90 steps of 48: fewer were hardly reliable there."""
 LEAST_STEPS = 45
@@ -62,7 +63,7 @@ FIELDS = ("image_size", "stem_stride", "width", "epochs", "images", "batch_size"
 def ladder(
     facts: Facts, given: Mapping[str, Any], *, first_width: int, largest_side: int
 ) -> list[Rung]:
-    """Return the rungs, each dearer than the one before, side, length and width in turn.
+    """Return the rungs, each dearer than the one before, width, side and length in turn.
 
     `given` settings are kept. `first_width` is that of the space's stage 1 in full, `largest_side`
     that of the target.
@@ -70,7 +71,7 @@ def ladder(
     sides, lengths = _sides(facts, given, largest_side), _lengths(facts, given)
     widths = _widths(given, first_width)
     rungs: list[Rung] = []
-    for i, j, k in _in_turn((len(sides), len(lengths), len(widths))):
+    for k, i, j in _in_turn((len(widths), len(sides), len(lengths))):
         rungs.append(_rung(facts, given, sides[i], lengths[j], widths[k]))
     return rungs
 

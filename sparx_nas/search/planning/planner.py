@@ -14,7 +14,7 @@ from sparx_nas.search.asked.plan import Plan
 from sparx_nas.search.asked.settings import Settings, resolve
 from sparx_nas.search.planning.choosing import MOST_SEEDS, Ask, Choice, Seconds, choose, enough_s
 from sparx_nas.search.planning.fitting import feasible, fitting
-from sparx_nas.search.planning.ladder import FIELDS, Facts, Rung, ladder
+from sparx_nas.search.planning.ladder import FIELDS, LEAST_VISITS, SPARE, Facts, Rung, ladder
 from sparx_nas.search.planning.measuring import clock, look
 from sparx_nas.space import SearchSpace, load_space
 
@@ -127,6 +127,7 @@ def _of_choice(ask: Ask, choice: Choice) -> dict[str, Any]:
         "places": ask.places,
         "baselines": ask.baselines,
         "enough_s": enough_s(ask, choice),
+        "short": rung.train * rung.epochs < LEAST_VISITS / SPARE,
     }
 
 

@@ -69,10 +69,11 @@ def _images(plan: Plan) -> str:
 def _training(plan: Plan) -> str:
     """Say how a training is done and what it takes."""
     width = "full width" if plan.width == 1 else f"{plan.width:g} of the width"
+    noise = "; so short that scores may be noise" if plan.short else ""
     return (
         f"{counted(plan.epochs, 'epoch')} in batches of {plan.batch_size}, {width}, stem stride "
         f"{plan.stem_stride}: {duration(plan.training_s)} each"
-        f"{_by(plan, ('epochs', 'batch_size', 'width', 'stem_stride'))}"
+        f"{_by(plan, ('epochs', 'batch_size', 'width', 'stem_stride'))}{noise}"
     )
 
 
