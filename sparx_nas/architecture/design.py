@@ -31,6 +31,7 @@ from sparx_nas.architecture.plan import (
 )
 from sparx_nas.ground.errors import ArchitectureError, SparxError, did_you_mean
 from sparx_nas.ground.record import content_id, read_json, write_json
+from sparx_nas.ground.tree import read_plain
 
 if TYPE_CHECKING:
     import networkx
@@ -203,11 +204,12 @@ class Architecture(Fields):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read an architecture that `save` wrote.
+        """Read an architecture that `save` wrote, or the same fields as YAML (`.yaml`, `.yml`).
 
         Raises: ArchitectureError naming the file and what is wrong in it.
         """
-        return cls.from_dict(read_json(Path(path), ArchitectureError), where=str(path))
+        read = read_plain if Path(path).suffix.lower() in (".yaml", ".yml") else read_json
+        return cls.from_dict(read(Path(path), ArchitectureError), where=str(path))
 
     def save(self, path: str | Path) -> None:
         """Write the architecture as JSON, in one step."""

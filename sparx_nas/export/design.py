@@ -16,7 +16,7 @@ from sparx_nas.models import build
 from sparx_nas.run_store import DATA_FACTS, read_config, read_env, read_target
 from sparx_nas.run_store.folder import ENV
 from sparx_nas.space.fields import USUAL_TARGET
-from sparx_nas.train.job import read_architecture
+from sparx_nas.train.design import read_architecture
 from sparx_nas.train.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 FULL = "full"

@@ -1,6 +1,7 @@
 """Read YAML into values that know where they stand, and collect what is wrong with them."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -92,6 +93,24 @@ def read_tree(text: str, mistakes: Mistakes) -> Entry | None:
         mistakes.add_line(1, "the file is no mapping of keys to values, such as 'schema: 1'")
         return None
     return _entry(node, "", mistakes)
+
+
+def read_plain(path: Path, error: type[SparxError]) -> Any:
+    """Return what a YAML file holds, without places.
+
+    Raises: `error`, naming the file and every line that is wrong, if it is missing or no YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as cause:
+        raise error(f"cannot read {path}: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise error(f"{path} is not a text file, so it is not YAML") from cause
+    mistakes = Mistakes(str(path))
+    tree = read_tree(text, mistakes)
+    mistakes.raise_all(error)
+    assert tree is not None, "what is no mapping is a mistake"
+    return tree.plain
 
 
 def section(

@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from sparx_nas.command.prompt import exit_code
 from sparx_nas.ground.errors import SparxError
+from sparx_nas.train.design import read_architecture
 from sparx_nas.train.options import Options, read_options
 
 PROG = "python -m sparx_nas.train"
@@ -32,7 +34,9 @@ def _told_once(args: Sequence[str], prog: str) -> int:
 
 
 def _run(asked: Options) -> int:
-    """Do what the options ask for."""
+    """Do what the options ask for; a design that is none is told before torch is imported."""
+    if asked.arch:
+        read_architecture(Path(asked.arch).expanduser())
     # torch takes seconds to import, and --help shall be instant.
     if asked.evaluate:
         from sparx_nas.train.judging import run_evaluation

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sparx_nas.command.typed import typed_anywhere
 from sparx_nas.cost import CostEstimate, estimate
 from sparx_nas.ground.quantities import duration, percent, si
-from sparx_nas.train.job import ARCH, RECIPE, Job
+from sparx_nas.train.design import ARCH
+from sparx_nas.train.job import RECIPE, Job
 from sparx_nas.trial.device import device_name
 
 if TYPE_CHECKING:

@@ -10,22 +10,21 @@ from typing import Any
 import yaml
 
 from sparx_nas.architecture import Architecture
-from sparx_nas.architecture.named import named
 from sparx_nas.architecture.network import CONFIG, Network, Preprocessing
 from sparx_nas.command.checks import anywhere
 from sparx_nas.command.options import Given
 from sparx_nas.command.typed import typed
 from sparx_nas.cost import estimate
 from sparx_nas.data import DATA_NAMES, Divided
-from sparx_nas.ground.errors import ArchitectureError, RunError
+from sparx_nas.ground.errors import RunError
 from sparx_nas.ground.record import read_json
+from sparx_nas.train.design import ARCH, RUN_CONFIG, read_architecture
 from sparx_nas.train.images import IMAGENET, normalisation, open_images
 from sparx_nas.train.options import Options
 from sparx_nas.train.reading import DEFAULTS, given_in, read_recipe, recipe_text
 from sparx_nas.train.recipe import Recipe, changes, size_of
 
-ARCH, RECIPE, ENV = "arch.json", "recipe.yaml", "env.json"
-RUN_CONFIG = "config.yaml"
+RECIPE, ENV = "recipe.yaml", "env.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,27 +122,6 @@ def prepare_again(asked: Options) -> Job:
             hint="bring the old data back, or start a new training",
         )
     return job
-
-
-def read_architecture(path: Path) -> Architecture:
-    """Return an architecture: of a file, a folder with an arch.json, a trained network, a name.
-
-    Raises: ArchitectureError if there is none.
-    """
-    if not path.exists() and path.parent == Path():
-        return named(path.name)
-    if path.is_dir():
-        if (path / ARCH).exists():
-            return Architecture.load(path / ARCH)
-        if (path / CONFIG).exists():
-            return Network.load(path).architecture
-        hint = "a run has one in best/" if (path / RUN_CONFIG).exists() else "give its arch.json"
-        raise ArchitectureError(f"{path} holds no {ARCH}", hint=hint)
-    if not path.exists():
-        raise ArchitectureError(
-            f"there is no architecture {path}", hint="--arch takes an arch.json or its folder"
-        )
-    return Network.load(path).architecture if path.name == CONFIG else Architecture.load(path)
 
 
 def read_env(path: Path) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from sparx_nas.ground.record import append_line, write_json, write_text
 from sparx_nas.ground.scalars import yaml_text
 from sparx_nas.models import save_network
 from sparx_nas.train.describe import readme
-from sparx_nas.train.job import ARCH, ENV, RECIPE, Job, read_env
+from sparx_nas.train.design import ARCH
+from sparx_nas.train.job import ENV, RECIPE, Job, read_env
 from sparx_nas.train.processes import World
 from sparx_nas.trial.device import device_name
 from sparx_nas.trial.score import Score

@@ -1,6 +1,8 @@
 """Recipes: the paper's numbers, what files and flags may say, and every mistake at once."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 
 from sparx_nas.architecture.named import named
 from sparx_nas.command.options import Given
-from sparx_nas.ground.errors import OptionError
+from sparx_nas.ground.errors import ArchitectureError, OptionError
 from sparx_nas.train.job import prepare
 from sparx_nas.train.options import read_options
 from sparx_nas.train.reading import given_in, read_recipe, recipe_names, recipe_text
@@ -233,3 +235,13 @@ def test_a_flag_that_shortens_a_training_shortens_its_warm_up(tmp_path: Path):
     assert prepared("--epochs", "20")[0].warmup_epochs == 3
     with pytest.raises(OptionError, match="warmup_epochs is 9"):
         prepared("--epochs", "5", "--warmup-epochs", "9")
+
+
+def test_a_design_that_is_none_is_told_before_torch_comes():
+    code = "import sys; from sparx_nas.train.__main__ import main; "
+    code += (
+        "rc = main(['--arch', 'nope', '--data', 'digits']); sys.exit('torch' in sys.modules or rc)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == ArchitectureError.exit_code
+    assert "no architecture is called 'nope'" in ended.stderr

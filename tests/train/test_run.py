@@ -17,7 +17,7 @@ from sparx_nas.architecture.network import Network
 from sparx_nas.ground.quantities import wilson
 from sparx_nas.models import load_network
 from sparx_nas.train.__main__ import main
-from sparx_nas.train.job import read_architecture
+from sparx_nas.train.design import read_architecture
 from sparx_nas.train.progress import View
 from sparx_nas.train.result import append_metrics, read_metrics
 from sparx_nas.trial.score import evaluate

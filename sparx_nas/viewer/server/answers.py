@@ -259,6 +259,7 @@ def what_if_answer(source: Source, sent: Mapping[str, Any]) -> dict[str, Any]:
     base = source.snapshot().by_number.get(number) if type(number) is int else None
     found["architecture"], found["mistake"] = design.to_dict(), mistake
     found["layers"] = _layers(design, run.target["image_size"])
+    found["image_size"] = run.target["image_size"]
     found["difference"] = _difference(base, design, run)
     found["base"] = dict(base.cost) if base else {}
     found["verdict"] = verdict_answer(source, design)

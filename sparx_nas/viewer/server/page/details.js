@@ -64,7 +64,7 @@ function table(target, heads, rows) {
 function showLayers() {
   const d = state.edit ? state.edit.found : state.detail;
   if (!d) return;
-  const heads = [["Layer"], ["Kind"], ["Channels x map at 224 px"], ["Parameters", true], ["MACs", true], ["Reads"]];
+  const heads = [["Layer"], ["Kind"], [`Channels x map at ${d.image_size} px`], ["Parameters", true], ["MACs", true], ["Reads"]];
   table(el("layers"), heads, d.layers.map((l) => [l.layer, l.kind, l.shape, l.params ? si(l.params) : "", l.macs ? si(l.macs) : "", l.reads.join(", ") || "-"]));
 }
 
