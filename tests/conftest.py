@@ -1,6 +1,7 @@
 """What every test starts from: seeded generators, timm importable, no files of hypothesis."""
 
 import random
+import signal
 import sys
 
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import settings
 from sparx_nas.ground.timm_import import prepare_timm
 
 prepare_timm()  # so that tests may import timm, in any order
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the tests in the background has it passed over, and so would their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")
 

@@ -28,6 +28,15 @@ child.join()
 """
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Have no signal passed over, whatever started the tests."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    yield
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
 def test_a_worker_does_not_outlive_a_parent_that_is_killed() -> None:
     words = [sys.executable, "-c", PARENT]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
