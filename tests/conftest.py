@@ -12,7 +12,7 @@ from sparx_nas.ground.timm_import import prepare_timm
 
 prepare_timm()  # so that tests may import timm, in any order
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # A shell that starts the tests in the background has it passed over, and so would their children.
+    # A shell has jobs in the background pass it over, and so would the children of tests.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("seeded", derandomize=True, deadline=None, database=None)
 settings.load_profile("seeded")
