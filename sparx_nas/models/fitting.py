@@ -42,7 +42,7 @@ def check_widths(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tens
         f"{where}: the weights were trained at {ratio:.3g} of this network's width, with stages of "
         f"{theirs} channels where it has {ours}",
         hint=f"build it with width={ratio:.3g} (or as config.json beside them says), or train the "
-        "design at full width: sparx-nas train --arch",
+        "design at full width with sparx-nas train",
     )
 
 

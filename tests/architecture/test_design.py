@@ -239,7 +239,8 @@ def test_the_exported_graph_carries_shapes_and_cost(seed):
     a, size = random_architecture(seed), (96, 70)
     out, plan, total = to_networkx(a, size), a.plan(), estimate(a, size)
     assert isinstance(out, networkx.MultiDiGraph)
-    assert out.graph == {"id": a.graph.id, "architecture_id": a.id}
+    ids = {"id": a.graph.id, "architecture_id": a.id}
+    assert out.graph == ids | {"image_height": 96, "image_width": 70}
     layers = [d for _, d in out.nodes(data=True) if d["layer"] != INPUT]
     assert sum(d["params"] for d in layers) < total.params
     outside = total.macs_by_operator["convolution"] + plan.stages[-1].width * plan.num_classes
