@@ -28,14 +28,15 @@ def fit_in_place(model: nn.Module, state_dict: dict[str, Any], prefix: str, *tol
 
 
 def check_widths(where: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse the weights of a narrowed training in a network that is wider throughout.
+    """Refuse the weights of a narrowed training in a network that is wider in most stages.
 
     Raises: ArchitectureError saying both widths, and what to do.
     """
     found, here = _widths(state), _widths(own)
     pairs = [(found[stage], here[stage]) for stage in sorted(found.keys() & here.keys())]
     ratio = max((a for a, _ in pairs), default=1) / max((b for _, b in pairs), default=1)
-    if ratio >= 1 or any(abs(a - ratio * b) > STEP for a, b in pairs):
+    narrower = sum(a < b for a, b in pairs)
+    if ratio >= 1 or 2 * narrower <= len(pairs) or any(abs(a - ratio * b) > STEP for a, b in pairs):
         return
     theirs, ours = (", ".join(map(str, widths)) for widths in zip(*pairs, strict=True))
     raise ArchitectureError(
