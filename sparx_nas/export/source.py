@@ -44,7 +44,7 @@ def read_source(folder: Path) -> Source:
         raise ExportError(
             f"{place} has no {WEIGHTS}: there is nothing trained to export",
             hint="--full exports the design untrained; search with --keep-weights front, or train "
-            f"it in full: {typed('train', '--arch', place / ARCH)}",
+            "the design in full by sparx-nas train",
         )
     with tempfile.TemporaryDirectory() as name:
         # The pair that `load_network` reads, also where config.json is not written yet.
