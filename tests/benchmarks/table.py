@@ -127,7 +127,8 @@ def planned(args: argparse.Namespace) -> dict[str, Any]:
         plan = {"space": args.space} | how | asked | {"begun": now()}
     else:
         plan = read_plan(args)
-        others = [key for key in how if plan[key] != how[key]]
+        # Data are told by `data_id` of the fidelity; their description may say more than it did.
+        others = [key for key in how if key != "data" and plan[key] != how[key]]
         if others:
             raise SystemExit(f"{args.space}: {', '.join(others)} changed since the table was begun")
     for key, more in (("wirings", args.more_wirings), ("seeds", args.more_seeds)):
