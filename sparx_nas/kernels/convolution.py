@@ -13,7 +13,8 @@ from torch.nn.functional import conv2d, linear
 from torch.utils.flop_counter import register_flop_formula
 
 from sparx_nas.kernels.backends import missing
-from sparx_nas.kernels.library import DepthwiseTask, fill, library
+from sparx_nas.kernels.library import library
+from sparx_nas.kernels.tasks import DepthwiseTask, fill
 from sparx_nas.kernels.transforms import (
     differentiated_again,
     gradients_in_plain_torch,

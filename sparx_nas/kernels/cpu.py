@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparx_nas.kernels.library import MapTask, SequenceTask, fill, fresh, library
+from sparx_nas.kernels.library import fresh, library
 from sparx_nas.kernels.reference import DIRECTIONS
+from sparx_nas.kernels.tasks import MapTask, SequenceTask, fill
 
 GRADIENT_ELEMENTS = 2**22
 """Elements of the one large temporary of the backward pass (4, B, L, D): 4 MiB."""

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sparx_nas.ground.errors import DeviceError
+from sparx_nas.kernels.tasks import TASKS, Task
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
@@ -27,48 +28,6 @@ FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contr
 COMPILE_SECONDS = 120
 LARGE_BYTES = 2**22
 SET_VARIABLE = "SPARX_NAS_INSTRUCTION_SET"
-
-
-class _Task(ctypes.Structure):
-    """Sizes, then pointers; the order is that of csrc/tasks.h."""
-
-    SIZES: Sequence[str]
-    POINTERS: Sequence[str]
-
-
-def _fields(sizes: Sequence[str], pointers: Sequence[str]) -> list[tuple[str, type]]:
-    whole: list[tuple[str, type]] = [(name, ctypes.c_int64) for name in sizes]
-    return whole + [(name, ctypes.c_void_p) for name in pointers]
-
-
-class MapTask(_Task):
-    """`map_task` of csrc/tasks.h."""
-
-    SIZES = ("batch", "height", "width", "channels", "rank", "states", "groups", "threads")
-    POINTERS = (
-        *("x", "codes", "dt_weight", "dt_bias", "A", "skip", "y"),
-        *("gradient", "grad_x", "grad_z", "grad_rows", "grad_params"),
-    )
-    _fields_ = _fields(SIZES, POINTERS)
-
-
-class SequenceTask(_Task):
-    """`sequence_task` of csrc/tasks.h."""
-
-    SIZES = ("batch", "sets", "channels", "length", "states", "groups", "threads")
-    POINTERS = (
-        *("u", "delta", "A", "B", "C", "skip", "bias", "y"),
-        *("gradient", "grad_u", "grad_delta", "grad_B", "grad_C", "grad_params"),
-    )
-    _fields_ = _fields(SIZES, POINTERS)
-
-
-class DepthwiseTask(_Task):
-    """`depthwise_task` of csrc/tasks.h."""
-
-    SIZES = ("batch", "height", "width", "channels", "kernel", "add_input", "threads")
-    POINTERS = ("x", "weight", "bias", "y", "gradient", "grad_x", "grad_params")
-    _fields_ = _fields(SIZES, POINTERS)
 
 
 @dataclass(frozen=True)
@@ -85,7 +44,7 @@ class Library:
         """Return the name of the instruction set in use."""
         return self.sets[self.chosen]
 
-    def call(self, function: str, task: _Task) -> None:
+    def call(self, function: str, task: Task) -> None:
         """Run a function of the library on a task.
 
         Raises: MemoryError if its scratch could not be had.
@@ -123,15 +82,6 @@ def why_missing() -> str:
     except DeviceError as error:
         return str(error)
     return ""
-
-
-def fill(
-    kind: type[_Task], sizes: Sequence[int], tensors: Mapping[str, Tensor]
-) -> tuple[_Task, list[Tensor]]:
-    """Return a task with sizes and pointers, and the tensors that have to live as long."""
-    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    pointers = {name: tensor.data_ptr() for name, tensor in kept.items()}
-    return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())
 
 
 def fresh(like: Tensor, *shape: int) -> Tensor:
@@ -238,15 +188,14 @@ def _opened(path: Path) -> Library:
     """
     try:
         handle = _loaded(path)
-        handle.sparx_interface.restype = ctypes.c_int64
+        handle.sparx_task_size.restype = ctypes.c_int64
         handle.sparx_large_pages.argtypes = (ctypes.c_void_p, ctypes.c_int64)
         handle.sparx_set_name.restype = ctypes.c_char_p
-        interface = handle.sparx_interface()
+        sizes = [handle.sparx_task_size(i) for i in range(len(TASKS) + 1)]
         names = [handle.sparx_set_name(i).decode() for i in range(handle.sparx_sets())]
     except (OSError, AttributeError) as error:
         raise DeviceError(f"the CPU kernels in {path} cannot be loaded: {error}") from error
-    ours = [ctypes.sizeof(task) for task in (MapTask, SequenceTask, DepthwiseTask)]
-    if interface != ours[0] * 1_000_000 + ours[1] * 1000 + ours[2]:
+    if sizes != [*(ctypes.sizeof(task) for task in TASKS), 0]:
         raise DeviceError(f"the CPU kernels in {path} are of another version", hint="delete it")
     sets = tuple(name for i, name in enumerate(names) if handle.sparx_set_runs(i))
     wanted = os.environ.get(SET_VARIABLE) or sets[-1]

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sparx_nas import kernels
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels import backends, convolution, cpu, library, operator, reference
+from sparx_nas.kernels.tasks import TASKS
 from support.scans import map_inputs, sequence_inputs, values_and_gradients
 
 pytestmark = pytest.mark.skipif(
@@ -321,11 +322,9 @@ def test_an_installed_package_needs_no_compiler(tmp_path):
 
 
 def test_tasks_are_as_large_on_both_sides():
-    found = library.library().handle.sparx_interface()
-    sizes = [
-        ctypes.sizeof(t) for t in (library.MapTask, library.SequenceTask, library.DepthwiseTask)
-    ]
-    assert found == sizes[0] * 10**6 + sizes[1] * 10**3 + sizes[2]
+    size_of = library.library().handle.sparx_task_size
+    assert [size_of(i) for i, _ in enumerate(TASKS)] == [ctypes.sizeof(task) for task in TASKS]
+    assert size_of(len(TASKS)) == 0
 
 
 def test_shapes_that_do_not_fit_are_named():

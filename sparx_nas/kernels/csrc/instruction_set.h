@@ -1,6 +1,7 @@
 /* All kernels for one instruction set: SET is its name, LANES how many floats a vector holds. */
 
 #include "vector.h"
+#include "activation.h"
 #include "map_kernel.h"
 #include "sequence_kernel.h"
 #include "depthwise_kernel.h"

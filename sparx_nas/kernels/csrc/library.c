@@ -69,10 +69,11 @@ static const instruction_set *const SETS[] = {&table_portable, &table_avx2, &tab
 static const instruction_set *const SETS[] = {&table_portable};
 #endif
 
-/* Sizes of the tasks, which the caller compares with its own. */
-int64_t sparx_interface(void) {
-    return (int64_t)(sizeof(map_task) * 1000000 + sizeof(sequence_task) * 1000 +
-                     sizeof(depthwise_task));
+/* Sizes of the tasks, in the order of kernels/tasks.py, which compares them with its own; 0 ends
+ * them. */
+int64_t sparx_task_size(int kind) {
+    const int64_t sizes[] = {sizeof(map_task), sizeof(sequence_task), sizeof(depthwise_task)};
+    return kind >= 0 && kind < (int)(sizeof sizes / sizeof *sizes) ? sizes[kind] : 0;
 }
 
 /* Ask for large pages under memory that nothing was written to yet: a page fault for every 4 KiB

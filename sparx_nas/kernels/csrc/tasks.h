@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* Activations, numbered as in kernels/tasks.py. */
+enum { NO_ACTIVATION = 0, GELU = 1, SILU = 2, RELU = 3 };
+
 /* The four-direction scan of maps, x and y (B, H, W, D). codes (B, H*W, 4, R+2N) are the low-rank
  * steps, then B, then C, of every position in map order. A (4, N, D) is negative, skip (D) the sum
  * of the four Ds. groups splits the channels of one sample between threads. */

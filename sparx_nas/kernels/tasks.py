@@ -1,0 +1,69 @@
+"""What the compiled CPU kernels are asked, as csrc/tasks.h has it: sizes, numbers, pointers."""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+ACTIVATIONS: Mapping[str, int] = {"": 0, "gelu": 1, "silu": 2, "relu": 3}
+"""As csrc/tasks.h numbers them."""
+
+
+class Task(ctypes.Structure):
+    """Sizes, then numbers, then pointers; the order is that of csrc/tasks.h."""
+
+    SIZES: Sequence[str]
+    NUMBERS: Sequence[str] = ()
+    POINTERS: Sequence[str]
+
+
+def _fields(
+    sizes: Sequence[str], pointers: Sequence[str], numbers: Sequence[str] = ()
+) -> list[tuple[str, type]]:
+    """Return the fields of a structure."""
+    whole: list[tuple[str, type]] = [(name, ctypes.c_int64) for name in sizes]
+    real: list[tuple[str, type]] = [(name, ctypes.c_double) for name in numbers]
+    return whole + real + [(name, ctypes.c_void_p) for name in pointers]
+
+
+class MapTask(Task):
+    """`map_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "height", "width", "channels", "rank", "states", "groups", "threads")
+    POINTERS = (
+        *("x", "codes", "dt_weight", "dt_bias", "A", "skip", "y"),
+        *("gradient", "grad_x", "grad_z", "grad_rows", "grad_params"),
+    )
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+class SequenceTask(Task):
+    """`sequence_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "sets", "channels", "length", "states", "groups", "threads")
+    POINTERS = (
+        *("u", "delta", "A", "B", "C", "skip", "bias", "y"),
+        *("gradient", "grad_u", "grad_delta", "grad_B", "grad_C", "grad_params"),
+    )
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+class DepthwiseTask(Task):
+    """`depthwise_task` of csrc/tasks.h."""
+
+    SIZES = ("batch", "height", "width", "channels", "kernel", "add_input", "threads")
+    POINTERS = ("x", "weight", "bias", "y", "gradient", "grad_x", "grad_params")
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+TASKS: Sequence[type[Task]] = (MapTask, SequenceTask, DepthwiseTask)
+"""In the order of `sparx_task_size` in csrc/library.c."""
+
+
+def fill(
+    kind: type[Task], sizes: Sequence[int], tensors: Mapping[str, Tensor]
+) -> tuple[Task, list[Tensor]]:
+    """Return a task with sizes and pointers, and the tensors that have to live as long."""
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    pointers = {name: tensor.data_ptr() for name, tensor in kept.items()}
+    return kind(**dict(zip(kind.SIZES, sizes, strict=True)), **pointers), list(kept.values())
