@@ -13,6 +13,8 @@ from torch.nn.functional import conv2d, linear
 from torch.utils.flop_counter import register_flop_formula
 
 from sparx_nas.kernels.backends import missing
+from sparx_nas.kernels.fused import single
+from sparx_nas.kernels.fusing import stands_in
 from sparx_nas.kernels.library import library
 from sparx_nas.kernels.tasks import DepthwiseTask, fill
 from sparx_nas.kernels.transforms import (
@@ -39,6 +41,8 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
+        if stands_in("depthwise", input, (self, DepthwiseConv2d)):
+            return single.depthwise(input, self.weight, self.bias, self.add_input)
         if _compiled_here(input, self.weight):
             y: Tensor = depthwise(input, self.weight, self.bias, self.add_input)
             return y
@@ -106,7 +110,7 @@ def _task(rows: Tensor, weight: Tensor, add_input: bool, **more: Tensor) -> tupl
     """Return a task and the tensors that have to live as long."""
     batch, height, width, channels = rows.shape
     threads = torch.get_num_threads()
-    sizes = (batch, height, width, channels, weight.shape[2], int(add_input), threads)
+    sizes = (batch, height, width, channels, weight.shape[2], int(add_input), 0, threads)
     tensors = {"x": rows, "weight": weight.detach().permute(2, 3, 1, 0)}
     return fill(DepthwiseTask, sizes, tensors | more)
 

@@ -64,7 +64,7 @@ def _part_backward(
     channels, states = x.shape[3], A_logs.shape[1]
     flat = x.view(-1, channels)
     codes = flat @ x_proj[:, :, 0].t()
-    groups, threads = _shares(len(x), channels)
+    groups, threads = shares(len(x), channels)
     wrote = {
         "grad_x": grad_x,
         "grad_z": fresh(x, DIRECTIONS, len(flat), channels),
@@ -122,7 +122,7 @@ def selective_scan_backward(
     if not u.numel():
         return tuple(torch.zeros_like(t) for t in (u, delta, A, B, C, D, delta_bias))
     states = A.shape[1]
-    groups, threads = _shares(len(u) * B.shape[1], u.shape[1] // B.shape[1])
+    groups, threads = shares(len(u) * B.shape[1], u.shape[1] // B.shape[1])
     grad_u, grad_delta = fresh(u), fresh(u)
     grad_B, grad_C = (u.new_empty(groups, *B.shape) for _ in range(2))
     params = u.new_zeros(threads, states + 2, u.shape[1])
@@ -149,7 +149,7 @@ def selective_scan_backward(
     )
 
 
-def _shares(items: int, channels: int) -> tuple[int, int]:
+def shares(items: int, channels: int) -> tuple[int, int]:
     """Return into how many groups the channels of an item are split, and how many threads work.
 
     The split depends on the threads only where there are fewer items than threads.
@@ -171,7 +171,7 @@ def _map_task(
     """Return a task and the tensors that have to live as long."""
     batch, height, width, channels = x.shape
     states = A_logs.shape[1]
-    groups, threads = _shares(batch, channels)
+    groups, threads = shares(batch, channels)
     sizes = (batch, height, width, channels, dt_weight.shape[2], states, groups, threads)
     A = -torch.exp(A_logs).view(DIRECTIONS, channels, states).transpose(1, 2)
     tensors = {
@@ -198,7 +198,7 @@ def _sequence_task(
     """Return a task and the tensors that have to live as long."""
     batch, sets, states, length = B.shape
     channels = u.shape[1] // sets
-    groups, threads = _shares(batch * sets, channels)
+    groups, threads = shares(batch * sets, channels)
     sizes = (batch, sets, channels, length, states, groups, threads)
     tensors = dict(
         zip(

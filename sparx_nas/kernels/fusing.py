@@ -13,13 +13,17 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import peek_interpreter_stack
 from torch.nn.modules import module as all_modules
 
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels.backends import missing
 from sparx_nas.kernels.transforms import transformed
 
-PARTS = ("position", "projection", "scan", "feed_forward", "aggregator", "downsample")
+PARTS = (
+    *("depthwise", "norm", "projection", "scan", "feed_forward"),
+    *("aggregator", "downsample"),
+)
 VARIABLE = "SPARX_NAS_FUSED"
 """all, none, or names of parts with commas between; `all,-scan` is all but one."""
 
@@ -87,8 +91,9 @@ def _watched() -> bool:
     """Tell whether somebody looks at single operators or modules: compilers, modes, autocast."""
     return bool(
         torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        or torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]
         or torch.is_autocast_enabled("cpu")
+        or peek_interpreter_stack() is not None
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or all_modules._has_any_global_hook()

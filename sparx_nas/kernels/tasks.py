@@ -51,12 +51,79 @@ class SequenceTask(Task):
 class DepthwiseTask(Task):
     """`depthwise_task` of csrc/tasks.h."""
 
-    SIZES = ("batch", "height", "width", "channels", "kernel", "add_input", "threads")
-    POINTERS = ("x", "weight", "bias", "y", "gradient", "grad_x", "grad_params")
+    SIZES = ("batch", "height", "width", "channels", "kernel", "add_input", "activation", "threads")
+    POINTERS = ("x", "weight", "bias", "y", "activated", "gradient", "grad_x", "grad_params")
     _fields_ = _fields(SIZES, POINTERS)
 
 
-TASKS: Sequence[type[Task]] = (MapTask, SequenceTask, DepthwiseTask)
+class PartTask(Task):
+    """A part of a block; `NAME` is what its functions are called by."""
+
+    NAME: str
+    WEIGHTS: Sequence[str]
+
+
+class FeedForwardTask(PartTask):
+    """`feed_forward_task` of csrc/tasks.h."""
+
+    NAME = "feed_forward"
+    SIZES = (
+        *("batch", "height", "width", "channels", "hidden", "kernel", "residual", "activation"),
+        *("whole", "threads"),
+    )
+    NUMBERS = ("eps",)
+    WEIGHTS = (
+        *("norm", "norm_b", "fc1", "fc1_b", "conv", "conv_b", "fc2", "fc2_b", "scale", "shift"),
+    )
+    POINTERS = ("blas", "x", *WEIGHTS, "y", "kept", "room", "gradient", "grad_x", "grads")
+    _fields_ = _fields(SIZES, POINTERS, NUMBERS)
+
+
+class ScanTask(PartTask):
+    """`scan_task` of csrc/tasks.h."""
+
+    NAME = "scan"
+    SIZES = (
+        *("batch", "height", "width", "channels", "inner", "kernel", "activation", "whole"),
+        *("rank", "states", "chunk", "groups", "threads"),
+    )
+    NUMBERS = ("eps",)
+    WEIGHTS = (
+        *("conv", "conv_b", "x_proj", "dt_weight", "dt_bias", "A_logs", "skip"),
+        *("norm", "norm_b", "proj", "proj_b", "scale", "shift"),
+    )
+    POINTERS = (
+        *("blas", "h", "x", *WEIGHTS, "y", "kept", "room"),
+        *("gradient", "grad_h", "grad_x", "grads"),
+    )
+    _fields_ = _fields(SIZES, POINTERS, NUMBERS)
+
+
+class ProjectionTask(PartTask):
+    """`projection_task` of csrc/tasks.h."""
+
+    NAME = "projection"
+    SIZES = ("batch", "height", "width", "channels", "inner", "whole", "threads")
+    NUMBERS = ("eps",)
+    WEIGHTS = ("norm", "norm_b", "proj", "proj_b")
+    POINTERS = ("blas", "x", *WEIGHTS, "y", "kept", "room", "gradient", "grad_x", "grads")
+    _fields_ = _fields(SIZES, POINTERS, NUMBERS)
+
+
+class ConvolutionTask(PartTask):
+    """`convolution_task` of csrc/tasks.h."""
+
+    NAME = "convolution"
+    SIZES = ("batch", "height", "width", "channels", "kernel", "residual", "threads")
+    WEIGHTS = ("conv", "conv_b")
+    POINTERS = ("blas", "x", *WEIGHTS, "y", "kept", "room", "gradient", "grad_x", "grads")
+    _fields_ = _fields(SIZES, POINTERS)
+
+
+TASKS: Sequence[type[Task]] = (
+    *(MapTask, SequenceTask, DepthwiseTask),
+    *(FeedForwardTask, ScanTask, ProjectionTask, ConvolutionTask),
+)
 """In the order of `sparx_task_size` in csrc/library.c."""
 
 

@@ -5,16 +5,17 @@ Letters: B batch, C width, H x W map. Source: arXiv 2409.09649. Module names are
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sparx_nas.architecture.families import FeedForwardConv, Mixer
+from sparx_nas.architecture.families import Mixer
 from sparx_nas.architecture.plan import BackbonePlan, StagePlan
-from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
+from sparx_nas.kernels.convolution import DepthwiseConv2d
 from sparx_nas.models.conv import ConvMixer
+from sparx_nas.models.feed_forward import FeedForward, LayerScale
+from sparx_nas.models.fused import first_half, second_half
 from sparx_nas.models.mamba import MambaMixer
-from sparx_nas.models.norms import ACTIVATIONS, make_norm
+from sparx_nas.models.norms import make_norm
 from sparx_nas.models.pvt import PvtMixer
 from sparx_nas.models.swin import SwinMixer
 
@@ -24,39 +25,6 @@ MIXERS: Mapping[Mixer, type[nn.Module]] = {
     "reduction": PvtMixer,
     "convolution": ConvMixer,
 }
-
-
-class LayerScale(nn.Module):
-    """Scale and shift every channel of the identity branch."""
-
-    def __init__(self, channels: int, initial: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((channels, 1, 1, 1), initial))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return weight * x + bias."""
-        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, 0])
-
-
-class FeedForward(nn.Module):
-    """Widen, convolve by depth where the family does, activate, narrow."""
-
-    def __init__(self, channels: int, hidden: int, act: str, conv: FeedForwardConv) -> None:
-        super().__init__()
-        self.fc1 = PointwiseConv2d(channels, hidden)
-        self.dwconv = (
-            nn.Identity()
-            if conv == "none"
-            else DepthwiseConv2d(hidden, 3, add_input=conv == "residual")
-        )
-        self.act = ACTIVATIONS[act]()
-        self.fc2 = PointwiseConv2d(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        out: Tensor = self.fc2(self.act(self.dwconv(self.fc1(x))))
-        return out
 
 
 class Block(nn.Module):
@@ -89,7 +57,18 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, context: Sequence[Tensor] = ()) -> Tensor:
         """Map the stream x (B, C, H, W) to the same shape; a ganglion also reads its context."""
-        x = self.pos_embed(x)
-        x = self.layerscale_1(x) + self.drop_path(self.op(self.norm(x), context))
+        return self._fed(self._mixed(self.pos_embed(x), context))
+
+    def _mixed(self, x: Tensor, context: Sequence[Tensor]) -> Tensor:
+        """Return the stream with what the mixer makes of it."""
+        if (fused := first_half(self, x, context)) is not None:
+            return fused
+        out: Tensor = self.layerscale_1(x) + self.drop_path(self.op(self.norm(x), context))
+        return out
+
+    def _fed(self, x: Tensor) -> Tensor:
+        """Return the stream with what the feed-forward network makes of it."""
+        if (fused := second_half(self, x)) is not None:
+            return fused
         out: Tensor = self.layerscale_2(x) + self.drop_path(self.mlp(self.norm2(x)))
         return out

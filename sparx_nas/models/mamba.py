@@ -64,11 +64,17 @@ class MambaMixer(nn.Module):
 
     def forward(self, x: Tensor, context: Sequence[Tensor] = ()) -> Tensor:
         """Mix x (B, C, H, W), with the maps of the same shape that a ganglion aggregates."""
-        x = (
-            aggregate(self, x, context, self.Ds.numel() // DIRECTIONS)
-            if context
-            else self.in_proj(x)
-        )
+        return self.leave(self.enter(x, context))
+
+    def enter(self, x: Tensor, context: Sequence[Tensor]) -> Tensor:
+        """Return the inner map (B, D, H, W) of x and what a ganglion aggregates."""
+        if context:
+            return aggregate(self, x, context, self.Ds.numel() // DIRECTIONS)
+        inner: Tensor = self.in_proj(x)
+        return inner
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Convolve and scan an inner map, and return it at the stream's width."""
         x = self.conv2d(x) if hasattr(self, "conv2d") else x
         rows = ss2d(
             self.act(x).permute(0, 2, 3, 1),

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from sparx_nas.architecture.families import Norm
+from sparx_nas.kernels.fused import single
+from sparx_nas.kernels.fusing import stands_in
 from sparx_nas.kernels.transforms import transformed
 
 EPS = 1e-5
@@ -26,6 +28,8 @@ class PositionNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise; the shape stays."""
+        if stands_in("norm", x, (self, PositionNorm)):
+            return single.norm(x, self.weight, self.bias, self.eps, False)
         rows = layer_norm(
             x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps
         )
@@ -40,6 +44,8 @@ class SampleNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; the shape stays."""
+        if stands_in("norm", input, (self, SampleNorm)):
+            return single.norm(input, self.weight, self.bias, self.eps, True)
         if transformed(input):
             # Forward mode of torch's GroupNorm takes a map and its tangent as they lie.
             return super().forward(input.clone(memory_format=torch.contiguous_format))

@@ -24,11 +24,15 @@ REPLACED: Mapping[tuple[str, str], tuple[str, str]] = {
 
 OMITTED = (
     ("sparx_nas.kernels", "check_name"),
+    ("sparx_nas.kernels.fusing", "stands_in"),
+    ("sparx_nas.models.fused", "first_half"),
+    ("sparx_nas.models.fused", "second_half"),
     ("sparx_nas.models.backbone", "_rename_in_place"),
     ("sparx_nas.models.backbone", "_feature_info"),
 )
-"""What a single file has not got; statements that mention one are left out: there is one kernel,
-weights have one spelling of their names, and nobody asks for lists of features."""
+"""What a single file has not got; statements that mention one, or ask for it, are left out: there
+is one kernel and no compiled part, weights have one spelling of their names, and nobody asks for
+lists of features."""
 
 Key = tuple[str, str]
 Target = Key | External | None

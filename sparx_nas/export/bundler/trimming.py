@@ -109,6 +109,12 @@ class _Trim(ast.NodeVisitor):
         else:
             self._statement(node)
 
+    def visit_If(self, node: ast.If) -> None:
+        if self._mentions_omitted(node.test) and not node.orelse:
+            self._drop_lines(node)
+        else:
+            self.generic_visit(node)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self._statement(node)
 
@@ -129,8 +135,7 @@ class _Trim(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _statement(self, node: ast.Expr | ast.Assign | ast.AnnAssign) -> None:
-        names = (n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-        if any(self.need.omitted(self.module, name) for name in names):
+        if self._mentions_omitted(node):
             self._drop_lines(node)
         elif union := _union(getattr(node, "value", None)):
             kept = [part for part in union if part.id in self.need.types]
@@ -140,6 +145,11 @@ class _Trim(ast.NodeVisitor):
                 self.edits.append((*self.module.span(node.value), text.encode()))
         else:
             self.generic_visit(node)
+
+    def _mentions_omitted(self, node: ast.AST) -> bool:
+        """Tell whether there is a name that a single file has not got."""
+        names = (n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+        return any(self.need.omitted(self.module, name) for name in names)
 
     def _dict(self, node: ast.Dict, kept: Sequence[tuple[ast.expr, ast.expr]]) -> bytes:
         """Write a table with some of its entries, each in a line if they were."""

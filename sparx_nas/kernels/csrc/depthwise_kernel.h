@@ -57,6 +57,12 @@ INLINE void NAME(depthwise_walk)(const depthwise_task *task, const float *from, 
             else
                 NAME(weigh)(sum, task, from, i, j, first, n, backward, full);
             EACH(v) PUT(to + at, v, sum[v]);
+            if (!backward && task->activation == GELU)
+                EACH(v) PUT(task->activated + (to - task->y) + at, v, NAME(gelu)(sum[v]));
+            else if (!backward && task->activation == SILU)
+                EACH(v) PUT(task->activated + (to - task->y) + at, v, NAME(silu)(sum[v]));
+            else if (!backward && task->activation == RELU)
+                EACH(v) PUT(task->activated + (to - task->y) + at, v, NAME(relu)(sum[v]));
         }
 }
 

@@ -5,6 +5,9 @@
 #include "map_kernel.h"
 #include "sequence_kernel.h"
 #include "depthwise_kernel.h"
+#include "norm_kernel.h"
+#include "rows_kernel.h"
+#include "product_kernel.h"
 
 static const instruction_set NAME(table) = {
     TEXT(SET),
@@ -17,6 +20,15 @@ static const instruction_set NAME(table) = {
     NAME(sequence_backward),
     NAME(depthwise_forward),
     NAME(depthwise_backward),
+    NAME(norm_forward),
+    NAME(norm_backward),
+    NAME(activation_forward),
+    NAME(activation_backward),
+    NAME(scale_forward),
+    NAME(scale_backward),
+    NAME(code_backward),
+    NAME(minus_exp),
+    NAME(sgemm),
 };
 
 #undef SET

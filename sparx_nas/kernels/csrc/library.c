@@ -3,7 +3,9 @@
 #define _DEFAULT_SOURCE
 #include "tasks.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -72,7 +74,9 @@ static const instruction_set *const SETS[] = {&table_portable};
 /* Sizes of the tasks, in the order of kernels/tasks.py, which compares them with its own; 0 ends
  * them. */
 int64_t sparx_task_size(int kind) {
-    const int64_t sizes[] = {sizeof(map_task), sizeof(sequence_task), sizeof(depthwise_task)};
+    const int64_t sizes[] = {sizeof(map_task), sizeof(sequence_task), sizeof(depthwise_task),
+                             sizeof(feed_forward_task), sizeof(scan_task), sizeof(projection_task),
+                             sizeof(convolution_task)};
     return kind >= 0 && kind < (int)(sizeof sizes / sizeof *sizes) ? sizes[kind] : 0;
 }
 
@@ -181,3 +185,33 @@ int sparx_depthwise_backward(const depthwise_task *task, int set) {
     const instruction_set *use = SETS[set];
     SHARE_SAMPLES(use->depthwise_backward(task, sample, thread));
 }
+
+#include "parts.h"
+#include "feed_forward_part.h"
+#include "scan_part.h"
+#include "single_part.h"
+
+/* A part of a block, forward or back, and the floats that it keeps and has to have room for. */
+#define PART(name, forward, backward, kept_of, room_of)                       \
+    int sparx_##name##_forward(const name##_task *task, int set) {            \
+        const instruction_set *use = SETS[set];                               \
+        return forward;                                                       \
+    }                                                                         \
+    int sparx_##name##_backward(const name##_task *task, int set) {           \
+        const instruction_set *use = SETS[set];                               \
+        return backward;                                                      \
+    }                                                                         \
+    int64_t sparx_##name##_kept(const name##_task *task) { return kept_of; }  \
+    int64_t sparx_##name##_room(const name##_task *task, int back) {          \
+        (void)back;                                                           \
+        return room_of;                                                       \
+    }
+
+PART(feed_forward, feed_forward_forward(task, use), feed_forward_backward(task, use),
+     feed_forward_keep(task).size, feed_forward_lay_out(task).size)
+PART(scan, scan_forward(task, use, set), scan_backward(task, use, set), scan_keep(task).size,
+     scan_lay_out(task, back).size)
+PART(projection, projection_forward(task, use), projection_backward(task, use),
+     projection_keep(task).size, projection_room(task))
+PART(convolution, convolution_forward(task, use), convolution_backward(task, use),
+     0 * task->batch, convolution_room(task))

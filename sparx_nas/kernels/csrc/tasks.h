@@ -38,15 +38,104 @@ typedef struct {
 } sequence_task;
 
 /* A depthwise convolution of stride 1 that keeps the map's size; x and y (B, H, W, C), weight
- * (K, K, C) with K odd. Without `bias` there is none; with `add_input` x is added to the result. */
+ * (K, K, C) with K odd. Without `bias` there is none; with `add_input` x is added to the result. With
+ * an activation, `activated` becomes that of y. */
 typedef struct {
-    int64_t batch, height, width, channels, kernel, add_input, threads;
+    int64_t batch, height, width, channels, kernel, add_input, activation, threads;
     const float *x, *weight, *bias;
-    float *y;
+    float *y, *activated;
     const float *gradient;
     float *grad_x;
     float *grad_params; /* (threads, K*K + 1, C): of weight, then of bias; zeroed before */
 } depthwise_task;
+
+/* The normalisation of samples (B, P, C), over a whole sample or at each position; stats (B, 2) or
+ * (B, P, 2) are mean and inverse deviation. With `add` the gradient of x is added to what is there. */
+typedef struct {
+    int64_t batch, positions, channels, whole, add, threads;
+    double eps;
+    const float *x, *weight, *bias;
+    float *y, *stats;
+    const float *gradient;
+    float *grad_x;
+    float *grad_params; /* (threads, 2, C): of weight, then of bias; zeroed before */
+} norm_task;
+
+/* y = an activation of x, or grad_x = gradient * its slope at x, over B samples of `count` floats. */
+typedef struct {
+    int64_t batch, count, kind, threads;
+    const float *x;
+    float *y;
+    const float *gradient;
+    float *grad_x; /* may be the gradient */
+} activation_task;
+
+/* y += x * weight + bias, by channel, over samples (B, P, C); backwards grad_x = gradient * weight. */
+typedef struct {
+    int64_t batch, positions, channels, threads;
+    const float *x, *weight, *bias;
+    float *y;
+    const float *gradient;
+    float *grad_x;
+    float *grad_params; /* (threads, 2, C): of weight, then of bias; zeroed before */
+} scale_task;
+
+/* The interface of BLAS's single-precision product. */
+typedef void sgemm_function(const char *, const char *, const int *, const int *, const int *,
+                            const float *, const float *, const int *, const float *, const int *,
+                            const float *, float *, const int *);
+
+/* Parts of a block. Maps are (B, H, W, channels), weights as torch has them, a weight or bias that is
+ * not there is nought. `blas` may be nought. `kept` is written forward and read on the way back,
+ * `room` is for the way; `grads` takes the gradients of the weights, in the order of their names,
+ * biases too where there are none. */
+
+/* y = scale * x + shift + fc2(activation(conv(fc1(norm(x))))). */
+typedef struct {
+    int64_t batch, height, width, channels, hidden, kernel /* 0: none */, residual, activation;
+    int64_t whole, threads;
+    double eps;
+    sgemm_function *blas;
+    const float *x, *norm, *norm_b, *fc1, *fc1_b, *conv, *conv_b, *fc2, *fc2_b, *scale, *shift;
+    float *y, *kept, *room;
+    const float *gradient;
+    float *grad_x, *grads;
+} feed_forward_task;
+
+/* y = scale * x + shift + proj(norm(scan(activation(conv(h))))), the scan as in map_task; `chunk`
+ * samples are walked back at once. */
+typedef struct {
+    int64_t batch, height, width, channels, inner, kernel /* 0: none */, activation, whole, rank;
+    int64_t states, chunk, groups, threads;
+    double eps;
+    sgemm_function *blas;
+    const float *h, *x, *conv, *conv_b, *x_proj, *dt_weight, *dt_bias, *A_logs, *skip;
+    const float *norm, *norm_b, *proj, *proj_b, *scale, *shift;
+    float *y, *kept, *room;
+    const float *gradient;
+    float *grad_h, *grad_x, *grads;
+} scan_task;
+
+/* y = proj(norm(x)) with `inner` channels, or norm(x) for 0. */
+typedef struct {
+    int64_t batch, height, width, channels, inner, whole, threads;
+    double eps;
+    sgemm_function *blas;
+    const float *x, *norm, *norm_b, *proj, *proj_b;
+    float *y, *kept, *room;
+    const float *gradient;
+    float *grad_x, *grads;
+} projection_task;
+
+/* y = conv(x), plus x if residual. */
+typedef struct {
+    int64_t batch, height, width, channels, kernel, residual, threads;
+    sgemm_function *blas;
+    const float *x, *conv, *conv_b;
+    float *y, *kept, *room;
+    const float *gradient;
+    float *grad_x, *grads;
+} convolution_task;
 
 /* One instruction set: scratch sizes in floats, and the work of one sample and channel group. */
 typedef struct {
@@ -62,6 +151,15 @@ typedef struct {
                               float *scratch);
     void (*depthwise_forward)(const depthwise_task *, int64_t sample);
     void (*depthwise_backward)(const depthwise_task *, int64_t sample, int thread);
+    void (*norm_forward)(const norm_task *, int64_t sample);
+    void (*norm_backward)(const norm_task *, int64_t sample, int thread);
+    void (*activation_forward)(const activation_task *, int64_t sample);
+    void (*activation_backward)(const activation_task *, int64_t sample);
+    void (*scale_forward)(const scale_task *, int64_t sample);
+    void (*scale_backward)(const scale_task *, int64_t sample, int thread);
+    void (*code_backward)(const map_task *, int64_t sample, float *of_codes, float *of_dt);
+    void (*minus_exp)(float *x, int64_t count);
+    sgemm_function *sgemm;
 } instruction_set;
 
 #endif
