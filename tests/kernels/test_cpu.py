@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
 
 import psutil
 import pytest
@@ -28,19 +27,6 @@ pytestmark = pytest.mark.skipif(
 )
 SETS = library.library().sets if not kernels.missing("cpu") else ()
 MAPS = [(1, 1), (1, 7), (5, 1), (2, 2), (3, 5), (9, 8)]
-
-
-@pytest.fixture(params=SETS)
-def instruction_set(request, monkeypatch):
-    """Let the library use one of its instruction sets."""
-    names = [
-        library.library().handle.sparx_set_name(i).decode()
-        for i in range(library.library().handle.sparx_sets())
-    ]
-    chosen = replace(library.library(), chosen=names.index(request.param))
-    for module in (cpu, convolution):
-        monkeypatch.setattr(module, "library", lambda: chosen)
-    return request.param
 
 
 def assert_near(function, specification, inputs, tolerance=2e-5):

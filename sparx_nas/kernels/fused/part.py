@@ -41,7 +41,7 @@ class _Node(torch.autograd.Function):
     def forward(ctx: Any, part: Part, *tensors: Tensor | None) -> Tensor:
         maps = len(tensors) - len(part.kind.WEIGHTS)
         given = [rows_of(t) for t in tensors[:maps]]  # type: ignore[arg-type]
-        weights = [None if w is None else w.detach().contiguous() for w in tensors[maps:]]
+        weights = _by_rows(tensors[maps:])
         y = given[-1].new_empty(*given[-1].shape[:3], part.outputs)
         kept, room = (fresh(y, size) for size in _floats(part.kind, part.settings, 0))
         places = (*_places(*given, *weights), *_places(y, kept, room))
@@ -58,7 +58,7 @@ class _Node(torch.autograd.Function):
         if differentiated_again():
             return None, *plainly.differentiable(part.plain, tensors, gradient)
         *given, kept = saved[count:]
-        weights = [None if w is None else w.detach().contiguous() for w in tensors[maps:]]
+        weights = _by_rows(tensors[maps:])
         g, to = rows_of(gradient), [fresh(rows) for rows in given]
         grads = g.new_empty(sum(part.counts))
         _, size = _floats(part.kind, part.settings, 1)
@@ -66,11 +66,16 @@ class _Node(torch.autograd.Function):
         places = (*_places(*given, *weights), None, *_places(kept, room, g, *to, grads))
         _run(part, "backward", places)
         found = grads.split_with_sizes(part.counts)
-        of_weights = (
-            None if w is None else grad.view(w.shape)
+        of_weights = [
+            None if w is None else grad if w.ndim == 1 else grad.view(w.shape)
             for w, grad in zip(weights, found, strict=True)
-        )
+        ]
         return None, *(rows.permute(0, 3, 1, 2) for rows in to), *of_weights
+
+
+def _by_rows(weights: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Return weights that lie in memory as they are read; most do."""
+    return [w if w is None or w.is_contiguous() else w.contiguous() for w in weights]
 
 
 def _places(*tensors: Tensor | None) -> list[int | None]:
