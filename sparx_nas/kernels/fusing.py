@@ -2,7 +2,8 @@
 
 A part computes what its modules compute, in values and gradients, with few operators and a
 backward pass of its own. It stands in only where nobody could tell but by a clock: no hook on its
-modules, no module put in the place of another, no tracing, no autocast.
+modules, no module put in the place of another, no tracing, no autocast. `optimiser` is no part of a
+block: it has a trial's parameters lie end to end in memory (`trial/flat.py`).
 """
 
 import os
@@ -22,7 +23,7 @@ from sparx_nas.kernels.transforms import transformed
 
 PARTS = (
     *("depthwise", "norm", "projection", "scan", "feed_forward"),
-    *("aggregator", "downsample"),
+    *("aggregator", "downsample", "optimiser"),
 )
 VARIABLE = "SPARX_NAS_FUSED"
 """all, none, or names of parts with commas between; `all,-scan` is all but one."""

@@ -5,12 +5,14 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet
 from sparx_nas.ground.timm_import import prepare_timm
 from sparx_nas.models import build
 from sparx_nas.trial.batch_norm import reestimate, training_images
+from sparx_nas.trial.flat import update_of
 from sparx_nas.trial.score import Score, channels_last, evaluate, half_precision
 from sparx_nas.trial.values import Epoch, Fidelity
 
@@ -83,6 +85,7 @@ class Training:
             warmup_prefix=False,
             t_in_epochs=False,
         )
+        self.update = update_of(self.model, self.optimizer, device)
         self.step, self.epoch = 0, 0
 
     def run_epoch(self) -> Epoch:
@@ -118,16 +121,20 @@ class Training:
             train=True,
             device=self.device,
         ):
-            self.schedule.step_update(self.step)
-            with half_precision(self.device):
-                loss = self.loss(self.model(channels_last(x)).float(), labels)
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-            self.optimizer.step()
-            self.step += 1
-            total, images = total + loss.detach() * len(labels), images + len(labels)
+            loss = self._step(x, labels)
+            total, images = total + loss * len(labels), images + len(labels)
         return float(total) / images, images
+
+    def _step(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Train on a batch and return its mean loss."""
+        self.schedule.step_update(self.step)
+        with half_precision(self.device):
+            loss: Tensor = self.loss(self.model(channels_last(x)).float(), labels)
+        self.update.clear()
+        loss.backward()
+        self.update.step(self.recipe.clip)
+        self.step += 1
+        return loss.detach()
 
     def _score(self) -> Score:
         """Score the validation split as the fidelity says."""
