@@ -26,9 +26,14 @@ def time_it(run: Callable[[], object], *, repeats: int, warm_up: int = 3) -> dic
         start = time.perf_counter()
         run()
         times_ms.append((time.perf_counter() - start) * 1e3)
+    return spread(times_ms)
+
+
+def spread(times_ms: Sequence[float]) -> dict[str, float]:
+    """Return n, median, quartiles and extremes of two or more times."""
     first, median, third = statistics.quantiles(times_ms, n=4)
     return {
-        "n": repeats,
+        "n": len(times_ms),
         "median_ms": round(median, 4),
         "quartile_1_ms": round(first, 4),
         "quartile_3_ms": round(third, 4),
