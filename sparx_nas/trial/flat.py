@@ -1,11 +1,12 @@
-"""The end of a training step: gradients clipped, an optimizer's step, gradients forgotten.
+"""The end of a training step: gradients clipped, an optimizer's step, gradients zeroed.
 
-On a CPU parameters lie end to end in memory, so that each is one call and not one a tensor.
+On a CPU parameters and gradients lie end to end in memory, so that each is one call and not one a
+tensor.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, compress, groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +69,10 @@ class FlatUpdate:
 
     Parameters stay what they were: objects, names, shapes, strides, and to whoever saves them each
     has a storage of its own. In the optimizer runs of them stand in their place, so schedules and
-    hyperparameters of groups work on. One without a gradient takes no part in a step, as ever:
-    runs are split around it, at worst into single parameters.
+    hyperparameters of groups work on. Autograd adds to gradients that stay where they are, zero
+    where None used to be. Which ones it added to, their version counters tell: a parameter without
+    a gradient takes no part in a step, as ever. Runs are split around it, at worst into single
+    parameters.
 
     The optimizer has not stepped yet, updates every number by itself, and has float32 parameters
     on a CPU.
@@ -89,25 +92,37 @@ class FlatUpdate:
         ]
         self.places = [parameter.data_ptr() for parameter in self.parameters]
         self._hand_over()
+        self.clear()
 
     def clear(self) -> None:
-        """Forget the gradients: autograd then hands over its own, and adds nothing up."""
-        for parameter in self.parameters:
-            parameter.grad = None
+        """Zero the gradients."""
+        for runs in self.runs:
+            for run in runs:
+                run.gradient.zero_()
+        for parameter, own in zip(self.parameters, self.gradients, strict=True):
+            if parameter.grad is not own:
+                parameter.grad = own
+        self.versions = [own._version for own in self.gradients]
 
     def step(self, clip: float) -> None:
         """Scale the gradients to a norm of at most `clip`, and let the optimizer step."""
-        gradients = [parameter.grad for parameter in self.parameters]
-        here = [gradient is not None for gradient in gradients]
-        found = [gradient for gradient in gradients if gradient is not None]
-        if not found:
-            return
         assert self.places == [p.data_ptr() for p in self.parameters], "a parameter has moved"
+        here = self._taken_in()
         if not all(here):
             self._split(here)
-        torch._foreach_copy_(list(compress(self.gradients, here)), found)
         torch.nn.utils.clip_grad_norm_(self._with_gradients(here), clip)
         self.optimizer.step()
+
+    def _taken_in(self) -> list[bool]:
+        """Tell which parameters have a gradient, and have those that lie elsewhere in the buffer."""
+        here = []
+        each = zip(self.parameters, self.gradients, self.versions, strict=True)
+        for parameter, own, version in each:
+            gradient = parameter.grad
+            if gradient is not None and gradient is not own:
+                own.copy_(gradient.detach())
+            here.append(gradient is not None and own._version != version)
+        return here
 
     def _with_gradients(self, here: Sequence[bool]) -> list[Tensor]:
         """Give the runs the gradients of a step, or none, and return those that have some."""

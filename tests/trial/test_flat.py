@@ -55,13 +55,15 @@ def both(make, **more):
 
 
 def give_gradients(models, step, here=lambda place: True):
-    """Give the parameters that train equal gradients, drawn by step, where a step has them."""
+    """Run a backward pass with gradients drawn by step, over the parameters that it reaches."""
     for model in models:
         draw = torch.Generator().manual_seed(step)
+        loss = torch.zeros((), requires_grad=True)
         for place, parameter in enumerate(model.parameters()):
             gradient = torch.randn(parameter.shape, generator=draw)
             if parameter.requires_grad and here(place):
-                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+                loss = loss + (parameter * gradient).sum()
+        loss.backward()
 
 
 def assert_equal_steps(pairs, steps, *, here=lambda step, place: True, clip=5.0, before=None):
@@ -182,6 +184,29 @@ def test_a_copy_of_the_network_lies_apart():
     update.step(5.0)
     assert all(torch.equal(p, q) for p, q in zip(copied.parameters(), before, strict=True))
     assert not torch.equal(copied.weights[2], model.weights[2])
+
+
+def test_gradients_count_wherever_they_come_from():
+    pairs = both(Odd)
+    assert_equal_steps(pairs, 1)
+    for model, update in pairs:
+        update.clear()
+        give_gradients([model], 1, lambda place: place < 8)
+        give_gradients([model], 2, lambda place: place < 6)
+        model.weights[0].grad = None
+        model.weights[2].grad = torch.ones(4, 5)
+        model.weights[7].grad = None
+        give_gradients([model], 3, lambda place: place == 7)
+        update.step(1.0)
+        update.clear()
+        model.zero_grad()
+        give_gradients([model], 4)
+        update.step(1.0)
+        model.zero_grad()
+        update.step(1.0)
+    for p, q in zip(pairs[0][0].parameters(), pairs[1][0].parameters(), strict=True):
+        torch.testing.assert_close(q, p, rtol=2e-6, atol=2e-7)
+    assert_equal_steps(pairs, 2)
 
 
 def test_parameters_that_were_moved_are_noticed():
