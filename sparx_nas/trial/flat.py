@@ -114,7 +114,7 @@ class FlatUpdate:
         self.optimizer.step()
 
     def _taken_in(self) -> list[bool]:
-        """Tell which parameters have a gradient, and have those that lie elsewhere in the buffer."""
+        """Tell which parameters have a gradient, and have all of them in the buffers."""
         here = []
         each = zip(self.parameters, self.gradients, self.versions, strict=True)
         for parameter, own, version in each:
