@@ -120,9 +120,32 @@ class ConvolutionTask(PartTask):
     _fields_ = _fields(SIZES, POINTERS)
 
 
+class AggregatorTask(PartTask):
+    """`aggregator_task` of csrc/tasks.h."""
+
+    NAME = "aggregator"
+    SIZES = (
+        *("batch", "height", "width", "channels", "sources", "inner", "reduction", "whole"),
+        "threads",
+    )
+    NUMBERS = ("eps",)
+    WEIGHTS = (
+        *("norm", "norm_b", "conv", "bn", "bn_b", "proj", "proj_b"),
+        *("q_conv", "q_bn", "q_bn_b", "q_proj", "q_out", "q_out_b"),
+        *("k_conv", "k_bn", "k_bn_b", "k_proj", "k_out", "k_out_b"),
+        *("v_proj", "v_out", "v_out_b", "mix", "mix_b", "mix_proj", "mix_proj_b"),
+    )
+    BUFFERS = ("options", *(f"{what}_{i}" for what in ("mean", "variance") for i in range(6)))
+    POINTERS = (
+        *("blas", "x", "maps", *WEIGHTS, *BUFFERS, "y", "kept", "room"),
+        *("gradient", "grad_x", "grad_maps", "grads"),
+    )
+    _fields_ = _fields(SIZES, POINTERS, NUMBERS)
+
+
 TASKS: Sequence[type[Task]] = (
     *(MapTask, SequenceTask, DepthwiseTask),
-    *(FeedForwardTask, ScanTask, ProjectionTask, ConvolutionTask),
+    *(FeedForwardTask, ScanTask, ProjectionTask, ConvolutionTask, AggregatorTask),
 )
 """In the order of `sparx_task_size` in csrc/library.c."""
 

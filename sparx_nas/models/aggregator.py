@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from sparx_nas.architecture.plan import BackbonePlan, StagePlan
 from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
+from sparx_nas.kernels.fused.plainly import padded
+from sparx_nas.models.fused_aggregator import aggregated
 from sparx_nas.models.norms import make_norm
 
 GROUPS = 4
@@ -62,6 +64,8 @@ def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tens
     The stream asks for channels of the context: attention among channels, in groups.
     Where queries are as large as the map they replace the stream in what follows, as upstream.
     """
+    if (fused := aggregated(op, x, context, inner)) is not None:
+        return fused
     maps = context[0] if len(context) == 1 else torch.cat(tuple(context), dim=1)
     key_source, value_source = op.d_proj(op.d_norm(maps)).chunk(2, dim=1)
     query, value = op.q(x), op.v(value_source)
@@ -69,7 +73,7 @@ def aggregate(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Tens
     read = channel_attention(query, key, value, group, scale=op.scale, backend=op.backend)
     stream = query if query.shape[2:] == x.shape[2:] else x
     mixed = op.in_proj(_shuffle(torch.cat([stream, read, value], dim=1)))
-    return _pad_channels(mixed, inner)
+    return padded(mixed, inner)
 
 
 def _reduction(channels: int, ratio: int) -> nn.Module:
@@ -97,14 +101,3 @@ def _shuffle(x: Tensor) -> Tensor:
     """Move channel c*3 + m to m*C + c."""
     moved: Tensor = x.unflatten(1, (-1, 3)).transpose(1, 2).flatten(1, 2)
     return moved
-
-
-def _pad_channels(x: Tensor, channels: int) -> Tensor:
-    """Append the one or two channels that three groups cannot make, as means of the others."""
-    made = x.shape[1]
-    missing = channels - made
-    if missing == 0:
-        return x
-    half = (made + 1) // 2
-    parts = [x] if missing == 1 else [x[:, :half], x[:, made - half :]]
-    return torch.cat([x, *(part.mean(1, keepdim=True) for part in parts)], dim=1)

@@ -26,6 +26,7 @@ OMITTED = (
     ("sparx_nas.kernels", "check_name"),
     ("sparx_nas.kernels.fusing", "stands_in"),
     ("sparx_nas.models.fused", "first_half"),
+    ("sparx_nas.models.fused_aggregator", "aggregated"),
     ("sparx_nas.models.fused", "second_half"),
     ("sparx_nas.models.backbone", "_rename_in_place"),
     ("sparx_nas.models.backbone", "_feature_info"),

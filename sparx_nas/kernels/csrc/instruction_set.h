@@ -8,6 +8,7 @@
 #include "norm_kernel.h"
 #include "rows_kernel.h"
 #include "product_kernel.h"
+#include "aggregator_kernel.h"
 
 static const instruction_set NAME(table) = {
     TEXT(SET),
@@ -26,6 +27,12 @@ static const instruction_set NAME(table) = {
     NAME(activation_backward),
     NAME(scale_forward),
     NAME(scale_backward),
+    NAME(batch_norm_forward),
+    NAME(batch_norm_backward),
+    NAME(strided_forward),
+    NAME(strided_backward),
+    NAME(attention_forward),
+    NAME(attention_backward),
     NAME(code_backward),
     NAME(minus_exp),
     NAME(sgemm),

@@ -76,7 +76,7 @@ static const instruction_set *const SETS[] = {&table_portable};
 int64_t sparx_task_size(int kind) {
     const int64_t sizes[] = {sizeof(map_task), sizeof(sequence_task), sizeof(depthwise_task),
                              sizeof(feed_forward_task), sizeof(scan_task), sizeof(projection_task),
-                             sizeof(convolution_task)};
+                             sizeof(convolution_task), sizeof(aggregator_task)};
     return kind >= 0 && kind < (int)(sizeof sizes / sizeof *sizes) ? sizes[kind] : 0;
 }
 
@@ -190,6 +190,7 @@ int sparx_depthwise_backward(const depthwise_task *task, int set) {
 #include "feed_forward_part.h"
 #include "scan_part.h"
 #include "single_part.h"
+#include "aggregator_part.h"
 
 /* A part of a block, forward or back, and the floats that it keeps and has to have room for. */
 #define PART(name, forward, backward, kept_of, room_of)                       \
@@ -215,3 +216,5 @@ PART(projection, projection_forward(task, use), projection_backward(task, use),
      projection_keep(task).size, projection_room(task))
 PART(convolution, convolution_forward(task, use), convolution_backward(task, use),
      0 * task->batch, convolution_room(task))
+PART(aggregator, aggregator_forward(task, use), aggregator_backward(task, use),
+     aggregator_keep(task).size, aggregator_lay_out(task, back).size)

@@ -15,15 +15,23 @@
         }                                                                    \
     } while (0)
 
-/* c (m, n) = a (m, k) b (k, n) + keep * c, all by rows; with turned_a a is (k, m), with turned_b b is
- * (n, k). */
-static void product(sgemm_function *blas, int turned_a, int turned_b, int64_t m, int64_t n, int64_t k,
-                    const float *a, const float *b, float keep, float *c) {
+/* c (m, n) = a (m, k) b (k, n) + keep * c, all by rows that are so many floats apart; with turned_a
+ * a is (k, m), with turned_b b is (n, k). */
+static void product_in(sgemm_function *blas, int turned_a, int turned_b, int64_t m, int64_t n,
+                       int64_t k, const float *a, int64_t a_step, const float *b, int64_t b_step,
+                       float keep, float *c, int64_t c_step) {
     const int rows = (int)m, columns = (int)n, depth = (int)k;
-    const int a_step = turned_a ? rows : depth, b_step = turned_b ? depth : columns;
+    const int left = (int)a_step, right = (int)b_step, to = (int)c_step;
     const float one = 1;
-    blas(turned_b ? "T" : "N", turned_a ? "T" : "N", &columns, &rows, &depth, &one,
-                             b, &b_step, a, &a_step, &keep, c, &columns);
+    blas(turned_b ? "T" : "N", turned_a ? "T" : "N", &columns, &rows, &depth, &one, b, &right, a,
+         &left, &keep, c, &to);
+}
+
+/* The same of matrices without gaps. */
+static void product(sgemm_function *blas, int turned_a, int turned_b, int64_t m, int64_t n,
+                    int64_t k, const float *a, const float *b, float keep, float *c) {
+    product_in(blas, turned_a, turned_b, m, n, k, a, turned_a ? m : k, b, turned_b ? k : n, keep, c,
+               n);
 }
 
 /* y (rows, outputs) = x (rows, inputs) weight' + bias; weight (outputs, inputs). */

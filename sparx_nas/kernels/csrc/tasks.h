@@ -80,6 +80,37 @@ typedef struct {
     float *grad_params; /* (threads, 2, C): of weight, then of bias; zeroed before */
 } scale_task;
 
+/* y = batch norm of x (rows, C), with GELU behind it or not; stats (2, C) are mean and inverse
+ * deviation. In training running statistics move by `momentum` towards those of the rows. */
+typedef struct {
+    int64_t rows, channels, training, gelu;
+    double eps;
+    float momentum;
+    const float *x, *weight, *bias;
+    float *running_mean, *running_var, *y, *stats;
+    const float *gradient;
+    float *grad_x, *grads; /* (2, C): of weight, then of bias */
+} batch_norm_task;
+
+/* A depthwise convolution with a stride; x (B, H, W, C), weight (K, K, C). */
+typedef struct {
+    int64_t height, width, channels, kernel, stride, padding, out_height, out_width;
+    const float *x, *weight;
+    float *y;
+    const float *gradient;
+    float *grad_x, *grad_params; /* (threads, K*K, C), zeroed before */
+} strided_task;
+
+/* Attention among channels in groups: query and key (B, asked, C), value and y (B, places, C), weights
+ * (B, C, group). */
+typedef struct {
+    int64_t channels, group, asked, places;
+    const float *query, *key, *value;
+    float *weights, *y;
+    const float *gradient;
+    float *grad_query, *grad_key, *grad_value;
+} attention_task;
+
 /* The interface of BLAS's single-precision product. */
 typedef void sgemm_function(const char *, const char *, const int *, const int *, const int *,
                             const float *, const float *, const int *, const float *, const int *,
@@ -137,6 +168,25 @@ typedef struct {
     float *grad_x, *grads;
 } convolution_task;
 
+/* What a ganglion makes of a stream x and of maps with S times its C channels, (B, H, W, D): queries
+ * and keys are shrunk by `reduction`. `options` (6, 3) has of every batch norm whether it trains, its
+ * momentum and its eps: of the maps, then reduced and mapped queries, keys, and values. */
+typedef struct {
+    int64_t batch, height, width, channels, sources, inner, reduction, whole, threads;
+    double eps;
+    sgemm_function *blas;
+    const float *x, *maps;
+    const float *norm, *norm_b, *conv, *bn, *bn_b, *proj, *proj_b;
+    const float *q_conv, *q_bn, *q_bn_b, *q_proj, *q_out, *q_out_b;
+    const float *k_conv, *k_bn, *k_bn_b, *k_proj, *k_out, *k_out_b;
+    const float *v_proj, *v_out, *v_out_b, *mix, *mix_b, *mix_proj, *mix_proj_b;
+    const float *options;
+    float *means[6], *variances[6];
+    float *y, *kept, *room;
+    const float *gradient;
+    float *grad_x, *grad_maps, *grads;
+} aggregator_task;
+
 /* One instruction set: scratch sizes in floats, and the work of one sample and channel group. */
 typedef struct {
     const char *name;
@@ -157,6 +207,12 @@ typedef struct {
     void (*activation_backward)(const activation_task *, int64_t sample);
     void (*scale_forward)(const scale_task *, int64_t sample);
     void (*scale_backward)(const scale_task *, int64_t sample, int thread);
+    void (*batch_norm_forward)(const batch_norm_task *, int64_t block);
+    void (*batch_norm_backward)(const batch_norm_task *, int64_t block);
+    void (*strided_forward)(const strided_task *, int64_t sample);
+    void (*strided_backward)(const strided_task *, int64_t sample, int thread);
+    void (*attention_forward)(const attention_task *, int64_t sample, float *scratch);
+    void (*attention_backward)(const attention_task *, int64_t sample, float *scratch);
     void (*code_backward)(const map_task *, int64_t sample, float *of_codes, float *of_dt);
     void (*minus_exp)(float *x, int64_t count);
     sgemm_function *sgemm;

@@ -22,6 +22,7 @@ class Part:
     """What a part is asked: its task, settings and numbers, and how much there is of each weight.
 
     `outputs` is the channels of the result, `plain` computes the same in operators of torch.
+    `buffers` take no gradient: what a part reads, or keeps up to date, besides its weights.
     """
 
     kind: type[PartTask]
@@ -29,6 +30,7 @@ class Part:
     counts: Sequence[int]
     outputs: int
     plain: Callable[..., Tensor]
+    buffers: Sequence[Tensor | None] = ()
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
         """Compute the part of its maps (B, C, H, W), then its weights; the result is a map."""
@@ -44,7 +46,7 @@ class _Node(torch.autograd.Function):
         weights = _by_rows(tensors[maps:])
         y = given[-1].new_empty(*given[-1].shape[:3], part.outputs)
         kept, room = (fresh(y, size) for size in _floats(part.kind, part.settings, 0))
-        places = (*_places(*given, *weights), *_places(y, kept, room))
+        places = _places(*given, *weights, *part.buffers, y, kept, room)
         _run(part, "forward", places)
         ctx.part = part
         ctx.save_for_backward(*tensors, *given, kept)
@@ -63,7 +65,7 @@ class _Node(torch.autograd.Function):
         grads = g.new_empty(sum(part.counts))
         _, size = _floats(part.kind, part.settings, 1)
         room = fresh(g, size)
-        places = (*_places(*given, *weights), None, *_places(kept, room, g, *to, grads))
+        places = _places(*given, *weights, *part.buffers, None, kept, room, g, *to, grads)
         _run(part, "backward", places)
         found = grads.split_with_sizes(part.counts)
         of_weights = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, gelu, group_norm, layer_norm, relu, silu
 
@@ -26,6 +27,17 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, *, add_input: bool
 def scaled(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
     """Return scale * x + shift by channel, or x where there is no scale."""
     return x if scale is None or shift is None else x * scale[:, 0] + shift[:, None, None]
+
+
+def padded(x: Tensor, channels: int) -> Tensor:
+    """Append the one or two channels that three groups cannot make, as means of the others."""
+    made = x.shape[1]
+    missing = channels - made
+    if missing == 0:
+        return x
+    half = (made + 1) // 2
+    parts = [x] if missing == 1 else [x[:, :half], x[:, made - half :]]
+    return torch.cat([x, *(part.mean(1, keepdim=True) for part in parts)], dim=1)
 
 
 def differentiable(
