@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sparx_nas.architecture.network import Network
 from sparx_nas.ground.errors import OptionError, SparxError
 from sparx_nas.ground.timm_import import prepare_timm
+from sparx_nas.kernels.memory import keep_freed_memory
 from sparx_nas.models import build
 from sparx_nas.train.batch_norm import average_statistics, convert_batch_norms
 from sparx_nas.train.pipeline import Batch, check_shares, epoch_keys, steps_per_epoch
@@ -72,6 +73,8 @@ class Trainer:
         check_shares(recipe, world.size)
         self.steps = steps_per_epoch(images, recipe)
         self.precision = precision(recipe, world.device)
+        if world.device.type == "cpu":
+            keep_freed_memory()
         torch.manual_seed(recipe.seed)
         model = build(
             network.architecture, **network.build_arguments, drop_path=recipe.drop_path

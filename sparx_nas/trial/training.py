@@ -10,6 +10,7 @@ from torch import Tensor
 from sparx_nas.architecture import Architecture
 from sparx_nas.data import DataSet
 from sparx_nas.ground.timm_import import prepare_timm
+from sparx_nas.kernels.memory import keep_freed_memory
 from sparx_nas.models import build
 from sparx_nas.trial.batch_norm import reestimate, training_images
 from sparx_nas.trial.flat import update_of
@@ -58,6 +59,8 @@ class Training:
         device: torch.device,
     ) -> None:
         self.data, self.fidelity, self.recipe, self.device = data, fidelity, recipe, device
+        if device.type == "cpu":
+            keep_freed_memory()
         torch.manual_seed(fidelity.seed)
         model = build(
             architecture,

@@ -1,6 +1,7 @@
 """A compiled part as a node of autograd: its memory, and gradients in their shapes."""
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,6 +16,11 @@ from sparx_nas.kernels.fusing import rows_of
 from sparx_nas.kernels.library import fresh, library
 from sparx_nas.kernels.tasks import PartTask
 from sparx_nas.kernels.transforms import differentiated_again
+
+LARGEST_ROOM = 2**24
+"""Floats, 64 MiB, that a thread keeps between parts."""
+
+_own = threading.local()
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class _Node(torch.autograd.Function):
         given = [rows_of(t) for t in tensors[:maps]]  # type: ignore[arg-type]
         weights = _by_rows(tensors[maps:])
         y = given[-1].new_empty(*given[-1].shape[:3], part.outputs)
-        kept, room = (fresh(y, size) for size in _floats(part.kind, part.settings, 0))
+        size, way = _floats(part.kind, part.settings, 0)
+        kept, room = fresh(y, size), _room(y, way)
         places = _places(*given, *weights, *part.buffers, y, kept, room)
         _run(part, "forward", places)
         ctx.part = part
@@ -63,8 +70,7 @@ class _Node(torch.autograd.Function):
         weights = _by_rows(tensors[maps:])
         g, to = rows_of(gradient), [fresh(rows) for rows in given]
         grads = g.new_empty(sum(part.counts))
-        _, size = _floats(part.kind, part.settings, 1)
-        room = fresh(g, size)
+        room = _room(g, _floats(part.kind, part.settings, 1)[1])
         places = _places(*given, *weights, *part.buffers, None, kept, room, g, *to, grads)
         _run(part, "backward", places)
         found = grads.split_with_sizes(part.counts)
@@ -100,6 +106,20 @@ def _floats(kind: type[PartTask], settings: tuple[float, ...], back: int) -> tup
         function.restype = ctypes.c_int64
         sizes.append(function(task, *more))
     return sizes[0], sizes[1]
+
+
+def _room(like: Tensor, floats: int) -> Tensor:
+    """Return memory for the way, which every part of a thread uses after the other.
+
+    Memory that is given back after each use would be taken from the system again and again, a page
+    fault for every 4 KiB. What is very large is given back all the same.
+    """
+    if floats > LARGEST_ROOM:
+        return fresh(like, floats)
+    room: Tensor | None = getattr(_own, "room", None)
+    if room is None or room.numel() < floats:
+        room = _own.room = torch.empty(floats)
+    return room
 
 
 @cache
