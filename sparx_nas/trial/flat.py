@@ -7,6 +7,7 @@ tensor.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
+from operator import is_, ne
 
 import torch
 from torch import Tensor, nn
@@ -54,14 +55,11 @@ class PlainUpdate:
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
 
-    def clear(self) -> None:
-        """Forget the gradients."""
-        self.optimizer.zero_grad()
-
     def step(self, clip: float) -> None:
-        """Scale the gradients to a norm of at most `clip`, and let the optimizer step."""
+        """Scale the gradients to a norm of at most `clip`, step, and forget them."""
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 class FlatUpdate:
@@ -81,70 +79,68 @@ class FlatUpdate:
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         assert not optimizer.state, "the optimizer has stepped already"
         self.optimizer = optimizer
-        groups: list[list[nn.Parameter]] = [group["params"] for group in optimizer.param_groups]
-        self.parameters = [parameter for group in groups for parameter in group]
-        self.runs = [[_laid(group)] if group else [] for group in groups]
+        self.groups: list[list[nn.Parameter]] = [g["params"] for g in optimizer.param_groups]
+        self.parameters = [parameter for group in self.groups for parameter in group]
+        self.runs = [[_laid(group)] if group else [] for group in self.groups]
         self.gradients = [
             _shaped(run.gradient, begin, parameter)
-            for group, runs in zip(groups, self.runs, strict=True)
+            for group, runs in zip(self.groups, self.runs, strict=True)
             for run in runs
             for parameter, begin in zip(group, run.begins[:-1], strict=True)
         ]
-        self.places = [parameter.data_ptr() for parameter in self.parameters]
-        self._hand_over()
-        self.clear()
-
-    def clear(self) -> None:
-        """Zero the gradients."""
-        for runs in self.runs:
-            for run in runs:
-                run.gradient.zero_()
         for parameter, own in zip(self.parameters, self.gradients, strict=True):
-            if parameter.grad is not own:
-                parameter.grad = own
+            parameter.grad = own
         self.versions = [own._version for own in self.gradients]
+        self._hand_over()
 
     def step(self, clip: float) -> None:
-        """Scale the gradients to a norm of at most `clip`, and let the optimizer step."""
-        assert self.places == [p.data_ptr() for p in self.parameters], "a parameter has moved"
+        """Scale the gradients to a norm of at most `clip`, step, and zero them."""
         here = self._taken_in()
         if not all(here):
             self._split(here)
         torch.nn.utils.clip_grad_norm_(self._with_gradients(here), clip)
         self.optimizer.step()
+        for runs in self.runs:
+            for run in runs:
+                run.gradient.zero_()
 
     def _taken_in(self) -> list[bool]:
         """Tell which parameters have a gradient, and have all of them in the buffers."""
-        here = []
-        each = zip(self.parameters, self.gradients, self.versions, strict=True)
-        for parameter, own, version in each:
-            gradient = parameter.grad
-            if gradient is not None and gradient is not own:
-                own.copy_(gradient.detach())
-            here.append(gradient is not None and own._version != version)
-        return here
+        found = [parameter.grad for parameter in self.parameters]
+        if not all(map(is_, found, self.gradients)):
+            for place, (gradient, own) in enumerate(zip(found, self.gradients, strict=True)):
+                if gradient is None:
+                    self.versions[place] = own._version
+                elif gradient is not own:
+                    own.copy_(gradient.detach())
+                self.parameters[place].grad = own
+        before, self.versions = self.versions, [own._version for own in self.gradients]
+        return list(map(ne, self.versions, before))
 
     def _with_gradients(self, here: Sequence[bool]) -> list[Tensor]:
         """Give the runs the gradients of a step, or none, and return those that have some."""
         moving, before = [], 0
-        for runs in self.runs:
+        for group, runs in zip(self.groups, self.runs, strict=True):
             for run in runs:
+                first = group[run.first]
+                there = first.data_ptr() == run.values.data_ptr() or not first.numel()
+                assert there, "the parameters have moved"
                 run.values.grad = run.gradient if here[before + run.first] else None
                 if run.values.grad is not None:
                     moving.append(run.values)
-            before += runs[-1].end if runs else 0
+            before += len(group)
         return moving
 
     def _split(self, here: Sequence[bool]) -> None:
         """Split runs of which only some parameters have a gradient."""
         before = 0
-        for number, runs in enumerate(self.runs):
+        for number, group in enumerate(self.groups):
             self.runs[number] = [
                 part
-                for run in runs
+                for run in self.runs[number]
                 for part in self._parts(run, here[before + run.first : before + run.end])
             ]
-            before += runs[-1].end if runs else 0
+            before += len(group)
         self._hand_over()
 
     def _parts(self, run: _Run, here: Sequence[bool]) -> list[_Run]:

@@ -133,7 +133,6 @@ class Training:
         self.schedule.step_update(self.step)
         with half_precision(self.device):
             loss: Tensor = self.loss(self.model(channels_last(x)).float(), labels)
-        self.update.clear()
         loss.backward()
         self.update.step(self.recipe.clip)
         self.step += 1

@@ -37,7 +37,8 @@ VARIANTS |= {"none": "none"}
 OLDER = "package"
 CHECKED, TOLERANCE = 5, 1e-3
 """So many first losses agree, relatively; later on rounding has grown."""
-PHASES = ("step", "data", "forward", "zeroing", "backward", "clip", "optimiser", "rest")
+PHASES = ("step", "data", "forward", "backward", "clip", "optimiser", "zeroing")
+"""Zeroing is that of gradients, and all else between the others: freed memory, sums of losses."""
 
 
 class Worker:

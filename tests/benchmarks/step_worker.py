@@ -28,25 +28,26 @@ CPU = torch.device("cpu")
 
 
 class Watch:
-    """When the phases of the step under way ended."""
+    """What the phases of the step under way took."""
 
     def __init__(self, clock: str) -> None:
-        self.now, self.ends = CLOCKS[clock], {}
+        self.now = CLOCKS[clock]
+        self.begin()
 
     def begin(self) -> None:
         """Begin a step."""
-        self.ends = {"begin": self.now()}
+        self.took: dict[str, float] = {}
+        self.last = self.now()
 
     def end(self, phase: str) -> None:
-        """End a phase; the next one has begun."""
-        self.ends[phase] = self.now()
+        """End a phase, or a part of it; the next one has begun."""
+        now = self.now()
+        self.took[phase] = self.took.get(phase, 0.0) + 1e3 * (now - self.last)
+        self.last = now
 
     def phases_ms(self) -> dict[str, float]:
         """Return what each phase took, and all together."""
-        ends = list(self.ends.values())
-        names = list(self.ends)[1:]
-        took = {n: 1e3 * (b - a) for n, a, b in zip(names, ends, ends[1:], strict=False)}
-        return took | {"step": 1e3 * (ends[-1] - ends[0])}
+        return self.took | {"step": sum(self.took.values())}
 
 
 class Watched:
@@ -74,7 +75,7 @@ class Watched:
                         batch = next(for_an_epoch)
                     self.watch.end("data")
                     yield batch
-                    self.watch.end("rest")
+                    self.watch.end("zeroing")
                 answer(self.watch.phases_ms() | {"loss": self.losses[-1]} | counting.found)
             if command != "score":
                 raise SystemExit
