@@ -57,6 +57,8 @@ class Worker:
             env=environment,
         )
         self.about = self.ask(json.dumps(told))
+        if not Path(self.about["package"]).is_relative_to(package):
+            raise SystemExit(f"{self.about['package']} was imported, and not that of {package}")
 
     def __enter__(self) -> "Worker":
         return self
@@ -138,8 +140,8 @@ def results(workers: Mapping[str, Worker], args: argparse.Namespace) -> list[dic
     counts = {name: w.ask("count") for name, w in workers.items()} if args.profile else {}
     first, out = next(iter(workers)), []
     for name, worker in workers.items():
-        row: dict[str, Any] = {"variant": name, "package": worker.about["package"]}
-        row |= {"loss_off": off[name], "building_ms": round(worker.about["building"], 1)}
+        building = round(worker.about["building"], 1)
+        row: dict[str, Any] = {"variant": name, "loss_off": off[name], "building_ms": building}
         pairs = zip(steps[name], steps[first], strict=True)
         ratios = [other["step"] / own["step"] for own, other in pairs]
         low, middle, high = statistics.quantiles(ratios, n=4)
