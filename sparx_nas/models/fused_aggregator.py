@@ -20,9 +20,11 @@ def aggregated(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Ten
     C = x.shape[1]
     if op.scale is not None or op.backend not in COMPILED or C < 4 or C % (C // 4):
         return None
+    if not stands_in("aggregator", x, *_typed(op)):
+        return None
     query, key = _path(op.q), _path(op.k)
     norms = [op.d_proj[1], *query[1], *key[1], op.v[1]]
-    if not stands_in("aggregator", x, *_typed(op, query, key)) or not _fit(norms, x):
+    if not _fit(norms, x):
         return None
     weights = (
         *(op.d_norm.weight, op.d_norm.bias, op.d_proj[0].weight),
@@ -46,7 +48,7 @@ def _path(modules: Any) -> tuple[list[Any], list[Any]]:
     return [*weights, mapped.weight, last.weight, last.bias], [norm, last]
 
 
-def _typed(op: Any, *paths: Any) -> list[tuple[nn.Module, type[nn.Module]]]:
+def _typed(op: Any) -> list[tuple[nn.Module, type[nn.Module]]]:
     """Return an aggregator's modules and the types that they have to have."""
     norm = SampleNorm if type(op.d_norm) is SampleNorm else PositionNorm
     typed = [(op, type(op)), (op.d_norm, norm)]

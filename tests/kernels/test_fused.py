@@ -9,16 +9,13 @@ from sparx_nas import kernels
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels import fusing
 from sparx_nas.kernels.fused import feed_forward, part, plainly, scan, single
+from support.fused import assert_same, drawn
 
 pytestmark = pytest.mark.skipif(
     bool(kernels.missing("cpu")), reason=f"no compiled kernels: {kernels.missing('cpu')}"
 )
 SIZES = [(1, 1, 1), (3, 1, 7), (2, 5, 1), (5, 2, 2), (2, 3, 5), (2, 9, 8)]
 WIDTHS = [(24, 48), (5, 3), (81, 20)]
-
-
-def drawn(*shape, scale=1.0):
-    return (torch.randn(shape) * scale).requires_grad_()
 
 
 def feed_forward_inputs(size, width, kernel, scaled):
@@ -40,32 +37,6 @@ def scan_inputs(size, width, kernel, scaled, states=1, rank=2):
     own += [drawn(4 * D, states), drawn(4 * D), drawn(D), drawn(D)]
     weights = [*conv, *own, drawn(C, D, 1, 1, scale=D**-0.5), drawn(C), *scale]
     return [drawn(batch, D, high, wide), drawn(batch, C, high, wide), *weights]
-
-
-def gradients(function, inputs, dtype):
-    """Return a function's result and the gradients of a fixed weighted sum of it."""
-    own = [None if t is None else t.detach().to(dtype).requires_grad_() for t in inputs]
-    y = function(*own)
-    weights = torch.linspace(-1, 2, y.numel(), dtype=dtype).view(y.shape)
-    there = [t for t in own if t is not None]
-    return [y.detach(), *torch.autograd.grad((y * weights).sum(), there)]
-
-
-def assert_same(fused, plain, inputs, tolerance=3e-6):
-    """Compare in float32 with the specification in float64, by its largest number.
-
-    The specification in float32 tells how far rounding goes: a gradient that is nought but for
-    rounding has no size of its own.
-    """
-    exact, near, got = (
-        gradients(f, inputs, dtype)
-        for f, dtype in ((plain, torch.float64), (plain, torch.float32), (fused, torch.float32))
-    )
-    for a, b, c in zip(exact, near, got, strict=True):
-        assert c.shape == a.shape
-        rounding = float((b.double() - a).abs().max())
-        allowed = max(tolerance * float(a.abs().max()), 4 * rounding, 1e-6)
-        assert float((c.double() - a).abs().max()) <= allowed
 
 
 @pytest.mark.parametrize("whole", [True, False])
