@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,18 +77,7 @@ class Training:
             self.model, opt="adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         per_epoch = data.batch_count("train", fidelity.batch_size, train=True)
-        # timm warns of a cosine of one step.
-        steps = max(2, fidelity.epochs * per_epoch)
-        warmup = round(recipe.warmup * steps)
-        self.schedule = CosineLRScheduler(
-            self.optimizer,
-            t_initial=steps,
-            lr_min=recipe.lr * recipe.final_lr,
-            warmup_t=warmup,
-            warmup_lr_init=recipe.lr / max(warmup, 1),
-            warmup_prefix=False,
-            t_in_epochs=False,
-        )
+        self.schedule = _schedule(self.optimizer, recipe, fidelity.epochs * per_epoch)
         self.update = update_of(self.model, self.optimizer, device)
         self.step, self.epoch = 0, 0
 
@@ -151,6 +141,22 @@ class Training:
             device=self.device,
             copies=self.fidelity.val_copies,
         )
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> Any:
+    """Return timm's cosine after a warm-up, step by step."""
+    # timm warns of a cosine of one step.
+    steps = max(2, steps)
+    warmup = round(recipe.warmup * steps)
+    return CosineLRScheduler(
+        optimizer,
+        t_initial=steps,
+        lr_min=recipe.lr * recipe.final_lr,
+        warmup_t=warmup,
+        warmup_lr_init=recipe.lr / max(warmup, 1),
+        warmup_prefix=False,
+        t_in_epochs=False,
+    )
 
 
 class Trainings:
