@@ -10,6 +10,7 @@ from sparx_nas.run_store.curves import log_end as log_end
 from sparx_nas.run_store.curves import log_epoch as log_epoch
 from sparx_nas.run_store.curves import log_start as log_start
 from sparx_nas.run_store.curves import log_test as log_test
+from sparx_nas.run_store.curves import read_curves as read_curves
 from sparx_nas.run_store.derived import trials_table as trials_table
 from sparx_nas.run_store.derived import write_derived as write_derived
 from sparx_nas.run_store.environment import environment as environment
@@ -50,6 +51,7 @@ from sparx_nas.run_store.study import fail as fail
 from sparx_nas.run_store.study import has_study as has_study
 from sparx_nas.run_store.study import open_study as open_study
 from sparx_nas.run_store.study import prune as prune
+from sparx_nas.run_store.transactions import at_once as at_once
 from sparx_nas.run_store.weights import prune_weights as prune_weights
 from sparx_nas.run_store.weights import read_weights as read_weights
 from sparx_nas.run_store.weights import weights_path as weights_path

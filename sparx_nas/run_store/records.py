@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -44,13 +45,17 @@ def records(
     curves: Mapping[int, Curve],
     objectives: Sequence[Objective],
     guests: optuna.Study | None = None,
+    known: Mapping[int, TrialRecord] = MappingProxyType({}),
 ) -> tuple[TrialRecord, ...]:
-    """Return the trials of a study by number, then the guests; those not begun yet are left out."""
+    """Return the trials of a study by number, then the guests; those not begun yet are left out.
+
+    What is `known`, by number, is taken as it is.
+    """
     numbered = [(trial.number, trial) for trial in study.get_trials(deepcopy=False)]
     if guests is not None:
         numbered += [(turned(t.number), t) for t in guests.get_trials(deepcopy=False)]
     return tuple(
-        _record(number, trial, curves.get(number, Curve()), objectives)
+        known.get(number) or _record(number, trial, curves.get(number, Curve()), objectives)
         for number, trial in numbered
         if trial.state != OptunaState.WAITING and "architecture" in trial.user_attrs
     )

@@ -22,6 +22,7 @@ from sparx_nas.architecture import Architecture
 from sparx_nas.ground.errors import RunError, SparxError
 from sparx_nas.run_store.curves import End
 from sparx_nas.run_store.environment import masked
+from sparx_nas.run_store.transactions import at_once, gather
 from sparx_nas.trial.measures import Direction
 from sparx_nas.trial.values import Fidelity, Objective
 
@@ -123,7 +124,7 @@ def connect(storage: str) -> RDBStorage:
     if storage.startswith("sqlite"):
         engine = {"connect_args": {"timeout": LOCK_WAIT_S}}
     try:
-        return RDBStorage(storage, engine_kwargs=engine)
+        backend = RDBStorage(storage, engine_kwargs=engine)
     except ImportError as cause:
         fix = "install its Python driver, or leave --storage out for a file in the run"
         raise StorageError(f"no driver for the storage {masked(storage)}", hint=fix) from cause
@@ -134,6 +135,8 @@ def connect(storage: str) -> RDBStorage:
             hint="--storage takes sqlite:///file.db, mysql://…, postgresql://…; "
             "left out, the study is a file in the run",
         ) from cause
+    gather(backend)
+    return backend
 
 
 def disconnect(opened: optuna.Study | RDBStorage) -> None:
@@ -255,9 +258,10 @@ def _finish(
     """Set the attributes of a trial, then tell its outcome."""
     storage = study._storage
     trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    for key, value in {"ended": _now(), **facts}.items():
-        storage.set_trial_user_attr(trial_id, key, value)
-    study.tell(number, values=values, state=state)
+    with at_once(study):
+        for key, value in {"ended": _now(), **facts}.items():
+            storage.set_trial_user_attr(trial_id, key, value)
+        study.tell(number, values=values, state=state)
 
 
 def _sqlite_file(storage: str) -> Path | None:

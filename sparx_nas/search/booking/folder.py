@@ -14,12 +14,18 @@ from sparx_nas.search.telling.progress import Progress, View
 from sparx_nas.trial.pareto import hypervolume, minimised
 from sparx_nas.trial.values import Epoch, Run, TrialRecord
 
+GROWTH = 1.05
+REST_S, REST = 60.0, 100.0
+"""What is derived is written again once this many times as many trials have ended, or after a rest
+of so many seconds, and of so many times as long as writing took."""
+
 
 @dataclass
 class Folder:
     """Writes curves, weights, metrics and what is derived, and tells the view.
 
-    `take_weights` fetches those of a trial that just ended.
+    `take_weights` fetches those of a trial that just ended. What is derived holds all trials, so it
+    is written as their number grows, not for each of them: in all that is linear in the trials.
     """
 
     search: Search
@@ -31,7 +37,10 @@ class Folder:
         """Read what is there."""
         self.path, self.metrics = self.search.path, Metrics(self.search.settings.name)
         self.curves = self.path / run_store.CURVES
+        self.drawn = run_store.read_curves(self.curves)
         self.run = self._read()
+        self.volume = front_volume(self.run)
+        self.written, self.wrote_at, self.took_s = 0, self.search.clock(), 0.0
 
     def earlier(self) -> Sequence[TrialRecord]:
         """Return the trials of earlier sessions."""
@@ -40,15 +49,18 @@ class Folder:
     def start(self, ledger: Ledger, number: int) -> None:
         """Write, and show, that a trial begins to train, or begins again."""
         run_store.log_start(self.curves, number)
+        self.drawn[number] = run_store.Curve()
         self.metrics.trial(number, ledger.open[number].label, state="running")
-        self.view.update(progress(ledger, self.run))
+        self.view.update(progress(ledger, self.run, self.volume))
 
     def epoch(self, ledger: Ledger, number: int, epoch: Epoch) -> None:
         """Write and show an epoch of a trial."""
         run_store.log_epoch(self.curves, number, epoch)
+        curve = self.drawn[number]
+        self.drawn[number] = replace(curve, epochs=(*curve.epochs, epoch))
         self._status(ledger, "running")
         self.metrics.epoch(number, ledger.open[number].label, epoch.top1, epoch.images_per_s)
-        self.view.update(progress(ledger, self.run))
+        self.view.update(progress(ledger, self.run, self.volume))
 
     def end(self, end: run_store.End, architecture_id: str) -> None:
         """Write weights, then that the trial has its values: the latter is on disk afterwards."""
@@ -56,17 +68,39 @@ class Folder:
         if weights is not None:
             run_store.write_weights(self.path, architecture_id, weights)
         run_store.log_end(self.curves, end)
+        self.drawn[end.number] = replace(self.drawn[end.number], end=end)
 
     def ended(self, ledger: Ledger, number: int) -> None:
-        """Write what follows from a trial that ended, and show it."""
-        self.write(ledger, "running")
+        """Take in a trial that ended, write what follows from it if that is due, and show it."""
+        self._take_in()
+        if self._due():
+            self.write(ledger, "running")
+        else:
+            self._status(ledger, "running")
         trial = next(t for t in self.run.trials if t.number == number)
+        self.volume = front_volume(self.run)
         self.metrics.trial(number, label(ledger.proposals[number]), state=trial.state)
-        self.metrics.hypervolume(front_volume(self.run))
-        self.view.finished(trial, progress(ledger, self.run))
+        self.metrics.hypervolume(self.volume)
+        self.view.finished(trial, progress(ledger, self.run, self.volume))
+
+    def _take_in(self) -> None:
+        """Bring the run up to date; trials that ended before are not read again."""
+        known = {trial.number: trial for trial in self.run.trials if trial.state != "running"}
+        study, objectives = self.candidates.study, self.run.objectives
+        guests = self.candidates.guests
+        trials = run_store.records(study, self.drawn, objectives, guests, known)
+        front = run_store.pareto_of(trials, objectives)
+        self.run = replace(self.run, trials=trials, front=front)
+
+    def _due(self) -> bool:
+        """Tell whether what is derived is behind by more than a few trials, or for long."""
+        rested = self.search.clock() - self.wrote_at
+        behind = _ended(self.run) > GROWTH * self.written
+        return behind or rested > max(REST_S, REST * self.took_s)
 
     def write(self, ledger: Ledger, state: str) -> Run:
         """Write everything that is derived from the study and the curves."""
+        start = self.search.clock()
         self.run = self._read()
         self._status(ledger, state)
         self.run = replace(self.run, status=run_store.read_status(self.path))
@@ -77,6 +111,8 @@ class Folder:
         unscored = keep == "none" and state not in ("finished", "exhausted")
         run_store.prune_weights(self.path, self.run, "front" if unscored else keep)
         write_text(self.path / "report.html", report_html(self.run))
+        self.written, self.wrote_at = _ended(self.run), self.search.clock()
+        self.took_s = self.wrote_at - start
         return self.run
 
     def _read(self) -> Run:
@@ -91,8 +127,13 @@ class Folder:
         run_store.write_status(self.path, state=state, trained=trained, asked=asked)
 
 
-def progress(ledger: Ledger, run: Run) -> Progress:
-    """Say where a search stands; `run` is as it was when the last trial ended."""
+def _ended(run: Run) -> int:
+    """Count the trials of a run that do not run any more."""
+    return sum(trial.state != "running" for trial in run.trials)
+
+
+def progress(ledger: Ledger, run: Run, volume: float) -> Progress:
+    """Say where a search stands; `run`, and its front's volume, are of the last trial's end."""
     states = [trial.state for trial in run.trials]
     return Progress(
         trained=ledger.counts.trained,
@@ -108,7 +149,7 @@ def progress(ledger: Ledger, run: Run) -> Progress:
         eta_s=ledger.eta_s(),
         objectives=ledger.settings.objectives,
         front=run.front,
-        hypervolume=front_volume(run),
+        hypervolume=volume,
     )
 
 

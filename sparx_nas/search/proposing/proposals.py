@@ -131,11 +131,9 @@ class Proposals:
         """Take what is queued, guests first, until one is worth training."""
         while self.waiting():
             if self.guests is not None and _queue_length(self.guests):
-                trial = self.guests.ask()
-                proposal = self._decide(trial, run_store.turned(trial.number))
+                proposal = self._asked(self.guests)
             else:
-                trial = self.study.ask()
-                proposal = self._decide(trial, trial.number)
+                proposal = self._asked(self.study)
             if proposal is not None:
                 return proposal
         return None
@@ -143,8 +141,7 @@ class Proposals:
     def _sampled(self) -> Proposal | None:
         """Ask the sampler until something is new, then walk through the space."""
         for _ in range(PATIENCE):
-            trial = self.study.ask()
-            proposal = self._decide(trial, trial.number)
+            proposal = self._asked(self.study)
             if proposal is not None:
                 return proposal
         untried = self._untried()
@@ -153,6 +150,13 @@ class Proposals:
             return None
         self.study.enqueue_trial(dict(untried))
         return self._queued()
+
+    def _asked(self, study: optuna.Study) -> Proposal | None:
+        """Ask one of the studies for a trial, and decide whether it is trained."""
+        with run_store.at_once(study):
+            trial = study.ask()
+            guest = study is self.guests
+            return self._decide(trial, run_store.turned(trial.number) if guest else trial.number)
 
     def _decide(self, trial: optuna.Trial, number: int) -> Proposal | None:
         """Decide whether a trial is trained; one that is no design of the space fails.
