@@ -9,12 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,10 +35,13 @@ class Watched:
 
 
 @contextmanager
-def searched(*options: str, space: str, first_epoch_only: bool = False) -> Any:
+def searched(
+    *options: str, space: str, tree: Path = ROOT, first_epoch_only: bool = False
+) -> Iterator[Watched]:
     """Run a search with default settings in a folder of its own, and yield it; then remove it.
 
-    With `first_epoch_only` it is ended, as by Ctrl-C, once an epoch of any trial is over.
+    `tree` is the checkout that searches. With `first_epoch_only` it is ended, as by Ctrl-C, once an
+    epoch of any trial is over.
 
     Raises: SystemExit if the search fails.
     """
@@ -47,29 +49,34 @@ def searched(*options: str, space: str, first_epoch_only: bool = False) -> Any:
     words = [sys.executable, "-m", "sparx_nas.search", "--space", space, "--format", "json"]
     words += ["--output", str(folder), "--experiment", "tool", *options]
     try:
-        yield _watched(words, folder, first_epoch_only)
+        yield _watched(words, folder, tree, first_epoch_only)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watched(words: Sequence[str], folder: Path, first_epoch_only: bool) -> Watched:
+def _watched(words: Sequence[str], folder: Path, tree: Path, first_epoch_only: bool) -> Watched:
     """Run the command, and note when it says what."""
     found, begun = Watched(folder / "tool"), time.time()
-    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    paths = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH", ""))))
     with (folder / "said").open("w+") as said:
         process = subprocess.Popen(
             words,
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
+            cwd=folder,
             env=os.environ | {"PYTHONPATH": paths},
         )
         try:
             _follow(process, found, begun, first_epoch_only)
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            code = process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
+        if first_epoch_only:
+            process.send_signal(signal.SIGINT)
+        process.communicate()
+        code = process.returncode
         found.seconds = time.time() - begun
         if code not in (0, 128 + signal.SIGINT) or (code and not first_epoch_only):
             said.seek(0)
