@@ -14,6 +14,8 @@ from sparx_nas.search.telling.progress import Progress, View
 from sparx_nas.trial.pareto import hypervolume, minimised
 from sparx_nas.trial.values import Epoch, Run, TrialRecord
 
+OPEN = ("running", "interrupted")
+"""States of trials that have not ended."""
 GROWTH = 1.05
 REST_S, REST = 60.0, 100.0
 """What is derived is written again once this many times as many trials have ended, or after a rest
@@ -85,7 +87,7 @@ class Folder:
 
     def _take_in(self) -> None:
         """Bring the run up to date; trials that ended before are not read again."""
-        known = {trial.number: trial for trial in self.run.trials if trial.state != "running"}
+        known = {trial.number: trial for trial in self.run.trials if trial.state not in OPEN}
         study, objectives = self.candidates.study, self.run.objectives
         guests = self.candidates.guests
         trials = run_store.records(study, self.drawn, objectives, guests, known)
@@ -129,7 +131,7 @@ class Folder:
 
 def _ended(run: Run) -> int:
     """Count the trials of a run that do not run any more."""
-    return sum(trial.state != "running" for trial in run.trials)
+    return sum(trial.state not in OPEN for trial in run.trials)
 
 
 def progress(ledger: Ledger, run: Run, volume: float) -> Progress:
