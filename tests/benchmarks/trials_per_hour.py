@@ -18,6 +18,7 @@ import argparse
 import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -47,6 +48,8 @@ SAME_LOSS = 1e-3
 def main() -> None:
     """Run what is asked for, check it, print the record."""
     args = asked()
+    # An end from outside is an end like any other: folders are removed, what was started is ended.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     load, rounds, overheads = os.getloadavg(), [], []
     if set(args.only) - {"overhead"}:
         rounds = [one_round(args) for _ in range(args.repeats)]
@@ -219,7 +222,7 @@ def asked_of(name: str, request: Mapping[str, Any]) -> tuple[Any, float, float]:
             capture_output=True,
             text=True,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": paths},
+            env=os.environ | {"PYTHONPATH": paths, "TMPDIR": folder},
             check=False,
         )
         seconds = time.time() - begun
