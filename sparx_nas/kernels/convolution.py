@@ -14,7 +14,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from sparx_nas.kernels.backends import missing
 from sparx_nas.kernels.fused import single
-from sparx_nas.kernels.fusing import stands_in
+from sparx_nas.kernels.fusing import keeps_size, stands_in
 from sparx_nas.kernels.library import library
 from sparx_nas.kernels.tasks import DepthwiseTask, fill
 from sparx_nas.kernels.transforms import (
@@ -41,7 +41,8 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        if stands_in("depthwise", input, (self, DepthwiseConv2d)):
+        own = (self, DepthwiseConv2d)
+        if stands_in("depthwise", input, own) and keeps_size(self, groups=input.shape[1]):
             return single.depthwise(input, self.weight, self.bias, self.add_input)
         if _compiled_here(input, self.weight):
             y: Tensor = depthwise(input, self.weight, self.bias, self.add_input)

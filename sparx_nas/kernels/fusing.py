@@ -68,6 +68,20 @@ def stands_in(part: str, x: Tensor, *modules: tuple[nn.Module, type[nn.Module]])
     )
 
 
+def keeps_size(conv: nn.Conv2d, *, groups: int, stride: int = 1) -> bool:
+    """Tell whether a convolution has a square kernel, half of it as padding, and these settings."""
+    kernel = conv.weight.shape[2]
+    return (
+        conv.weight.shape[3] == kernel
+        and conv.stride == (stride, stride)
+        and conv.padding == (kernel // 2, kernel // 2)
+        and conv.dilation == (1, 1)
+        and conv.padding_mode == "zeros"
+        and conv.groups == groups
+        and conv.weight.shape[1] * groups == conv.in_channels
+    )
+
+
 def rows_of(x: Tensor) -> Tensor:
     """Return a map (B, C, H, W) as (B, H, W, C), contiguous: without a copy if channels-last."""
     return x.detach().permute(0, 2, 3, 1).contiguous()
@@ -83,7 +97,8 @@ def _plain(module: nn.Module) -> bool:
     )
     parameters = module._parameters.values()
     return not hooks and all(
-        p is None or (type(p) is nn.Parameter and p.dtype == torch.float32 and not p.is_meta)
+        p is None
+        or (type(p) is nn.Parameter and p.dtype == torch.float32 and p.device.type == "cpu")
         for p in parameters
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.fused import feed_forward, scan, single
-from sparx_nas.kernels.fusing import stands_in
+from sparx_nas.kernels.fusing import keeps_size, stands_in
 from sparx_nas.models.feed_forward import FeedForward, LayerScale
 from sparx_nas.models.mamba import MambaMixer
 from sparx_nas.models.norms import PositionNorm, SampleNorm
@@ -32,7 +32,7 @@ def first_half(block: Any, x: Tensor, context: Sequence[Tensor]) -> Tensor | Non
     modules = [(op, MambaMixer), (op.out_proj, PointwiseConv2d), *_scale(block.layerscale_1)]
     modules += [_norm(op.out_norm), _act(op.act)]
     modules += [] if conv is None else [(conv, DepthwiseConv2d)]
-    if not stands_in("scan", x, *modules):
+    if not stands_in("scan", x, *modules) or not _as_made(conv, op.out_proj):
         return None
     norm: Any = op.out_norm
     how = scan.How(norm.eps, type(norm) is SampleNorm, ACTIVATIONS[type(op.act)])
@@ -54,7 +54,7 @@ def second_half(block: Any, x: Tensor) -> Tensor | None:
     modules = [(mlp, FeedForward), (mlp.fc1, PointwiseConv2d), (mlp.fc2, PointwiseConv2d)]
     modules += [_norm(norm), _act(mlp.act), *_scale(block.layerscale_2)]
     modules += [(mlp.dwconv, nn.Identity if conv is None else DepthwiseConv2d)]
-    if not stands_in("feed_forward", x, *modules):
+    if not stands_in("feed_forward", x, *modules) or not _as_made(conv, mlp.fc1, mlp.fc2):
         return None
     how = feed_forward.How(
         norm.eps,
@@ -74,11 +74,18 @@ def _entered(block: Any, x: Tensor, context: Sequence[Tensor]) -> Tensor:
     """Return the mixer's inner map."""
     op, norm = block.op, block.norm
     typed = () if context else (_norm(norm), (op.in_proj, PointwiseConv2d))
-    if context or not stands_in("projection", x, *typed):
+    if context or not stands_in("projection", x, *typed) or not _as_made(None, op.in_proj):
         inner: Tensor = op.enter(norm(x), context)
         return inner
     weights = (norm.weight, norm.bias, op.in_proj.weight, op.in_proj.bias)
     return single.projection(x, weights, eps=norm.eps, whole=type(norm) is SampleNorm)
+
+
+def _as_made(conv: Any, *maps: Any) -> bool:
+    """Tell whether the depthwise convolution, if any, and 1x1 maps are as they were made."""
+    return (conv is None or keeps_size(conv, groups=len(conv.weight))) and all(
+        one.kernel_size == (1, 1) and keeps_size(one, groups=1) for one in maps
+    )
 
 
 def _drops(block: Any) -> bool:

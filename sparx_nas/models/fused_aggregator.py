@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from sparx_nas.kernels.convolution import DepthwiseConv2d, PointwiseConv2d
 from sparx_nas.kernels.fused import aggregator
-from sparx_nas.kernels.fusing import stands_in
+from sparx_nas.kernels.fusing import keeps_size, stands_in
+from sparx_nas.kernels.transforms import transformed
 from sparx_nas.models.norms import PositionNorm, SampleNorm
 
 COMPILED = ("auto", "cpu")
@@ -24,7 +25,7 @@ def aggregated(op: Any, x: Tensor, context: Sequence[Tensor], inner: int) -> Ten
         return None
     query, key = _path(op.q), _path(op.k)
     norms = [op.d_proj[1], *query[1], *key[1], op.v[1]]
-    if not _fit(norms, x):
+    if not _fit(norms, x) or not _as_made(op) or not _alike(x, context, op):
         return None
     weights = (
         *(op.d_norm.weight, op.d_norm.bias, op.d_proj[0].weight),
@@ -69,6 +70,51 @@ def _typed(op: Any) -> list[tuple[nn.Module, type[nn.Module]]]:
                 typed.append((module, nn.Sequential))
                 typed += zip(module, (nn.Conv2d, nn.BatchNorm2d, nn.GELU), strict=True)
     return typed
+
+
+def _as_made(op: Any) -> bool:
+    """Tell whether convolutions and activations have the settings that the part knows."""
+    E, C = len(op.d_norm.weight), len(op.v[0].weight)
+    acts = [op.d_proj[2], op.d_proj[4], op.in_proj[1]]
+    strides = []
+    for first in (op.q[0], op.k[0]):
+        if type(first) is nn.Sequential:
+            conv: Any = first[0]
+            strides.append(conv.kernel_size[0] - 1)
+            acts.append(first[2])
+            if conv.bias is not None or not keeps_size(conv, groups=C, stride=strides[-1]):
+                return False
+    ones = (op.d_proj[3], op.q[1], op.k[1], op.v[0])
+    mix, grouped = op.in_proj[0], op.in_proj[2]
+    return (
+        len(strides) != 1
+        and len(set(strides)) < 2
+        and all(act.approximate == "none" for act in acts)
+        and all(one.kernel_size == (1, 1) and keeps_size(one, groups=1) for one in ones)
+        and all(one.bias is None for one in (op.d_proj[0], *ones[1:]))
+        and all(conv.kernel_size == (3, 3) and not conv.add_input for conv in (op.d_proj[0], mix))
+        and keeps_size(op.d_proj[0], groups=E)
+        and keeps_size(mix, groups=3 * C)
+        and keeps_size(grouped, groups=3)
+        and grouped.kernel_size == (1, 1)
+        and None not in (op.d_proj[3].bias, mix.bias, grouped.bias)
+    )
+
+
+def _alike(x: Tensor, context: Sequence[Tensor], op: Any) -> bool:
+    """Tell whether all maps are of one size and type, with the channels of the weights."""
+    size = (len(x), *x.shape[2:])
+    return (
+        all(
+            type(seen) is Tensor
+            and (seen.dtype, seen.device) == (x.dtype, x.device)
+            and (len(seen), *seen.shape[2:]) == size
+            for seen in context
+        )
+        and sum(seen.shape[1] for seen in context) == len(op.d_norm.weight)
+        and x.shape[1] == len(op.v[0].weight)
+        and not transformed(*context)
+    )
 
 
 def _fit(norms: Sequence[Any], x: Tensor) -> bool:

@@ -223,3 +223,26 @@ def test_nobody_is_left_without_a_view(monkeypatch):
     torch.manual_seed(0)
     with fusing.only():
         torch.testing.assert_close(dropping(x), dropped, rtol=1e-4, atol=1e-5)
+
+
+def test_what_does_not_fit_is_an_error_and_no_crash():
+    x, weights = drawn(2, 24, 4, 4), feed_forward_inputs((2, 4, 4), (24, 48), 3, True)[1:]
+    how = feed_forward.How(1e-5, True, True, "gelu")
+    with pytest.raises(ValueError, match=r"feed_forward: norm is \(24,\), where 12"):
+        feed_forward.feed_forward(x[:, :12], weights, how)
+    h, stream, *own = scan_inputs((2, 4, 4), (24, 48), 3, True)
+    with pytest.raises(ValueError, match="maps of other sizes"):
+        scan.scan(h, stream[:, :, :3], own, scan.How(1e-5, True, "silu"))
+
+
+def test_a_convolution_with_other_settings_is_its_own(monkeypatch):
+    net, x = network(), torch.randn(2, 1, 16, 16)
+    plainly_used = parts_used(lambda: net(x), monkeypatch)
+    with torch.no_grad():
+        for block in (b for stage in net.layers for b in stage.blocks):
+            for conv in (block.mlp.dwconv, block.op.conv2d):
+                conv.dilation, conv.padding = (2, 2), tuple(2 * p for p in conv.padding)
+        used, got = parts_used(lambda: net(x), monkeypatch), net.eval()(x)
+        assert plainly_used - used == {"feed_forward", "scan"}
+        with fusing.only():
+            torch.testing.assert_close(got, net(x), rtol=1e-4, atol=1e-5)

@@ -53,7 +53,7 @@ def aggregate(
         *(E, E, 9 * E, E, E, 2 * C * E, 2 * C, *path, *path, *path[3:]),
         *(27 * C, 3 * C, made * C, made),
     )
-    options = torch.tensor([_options(norm) for norm in norms])
+    options = torch.tensor([_options(norm) for norm in norms], dtype=torch.float32)
     means, variances = (
         [None if norm is None else getattr(norm, name) for norm in norms]
         for name in ("running_mean", "running_var")

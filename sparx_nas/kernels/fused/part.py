@@ -48,6 +48,7 @@ class _Node(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Part, *tensors: Tensor | None) -> Tensor:
         maps = len(tensors) - len(part.kind.WEIGHTS)
+        _check(part, tensors[:maps], tensors[maps:])  # type: ignore[arg-type]
         given = [rows_of(t) for t in tensors[:maps]]  # type: ignore[arg-type]
         weights = _by_rows(tensors[maps:])
         y = given[-1].new_empty(*given[-1].shape[:3], part.outputs)
@@ -79,6 +80,20 @@ class _Node(torch.autograd.Function):
             for w, grad in zip(weights, found, strict=True)
         ]
         return None, *(rows.permute(0, 3, 1, 2) for rows in to), *of_weights
+
+
+def _check(part: Part, maps: Sequence[Tensor], weights: Sequence[Tensor | None]) -> None:
+    """Refuse what is of another size than the part reads without looking.
+
+    Raises: ValueError that names it.
+    """
+    name, first = part.kind.NAME, maps[0].shape
+    if any(each.shape[2:] != first[2:] or len(each) != first[0] for each in maps):
+        raise ValueError(f"{name}: maps of other sizes, {[tuple(each.shape) for each in maps]}")
+    for which, weight, count in zip(part.kind.WEIGHTS, weights, part.counts, strict=True):
+        if weight is not None and weight.numel() != count:
+            shape = tuple(weight.shape)
+            raise ValueError(f"{name}: {which} is {shape}, where {count} numbers are needed")
 
 
 def _by_rows(weights: Sequence[Tensor | None]) -> list[Tensor | None]:
