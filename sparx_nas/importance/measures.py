@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sparx_nas.importance.ganglia import Ganglion, scaled, watched
+from sparx_nas.kernels import fusing
 from sparx_nas.models.aggregator import GROUPS
 
 Batches = Sequence[tuple[Tensor, Tensor]]
@@ -75,9 +76,18 @@ def measure(
 ) -> tuple[Outcome, list[Edge]]:
     """Return the network's outcome with all edges, and what each edge came to.
 
-    `step` is called after every edge. Costs one pass over the images an edge, and two more.
+    `step` is called after every edge. Costs one pass over the images an edge, and two more. All
+    passes let aggregators and norms be modules, for those of a ganglion without an edge have
+    to, and what an edge comes to is no difference in rounding.
     """
-    model.eval()
+    with fusing.only(*(fusing.parts_on() - {"aggregator", "norm"})):
+        return _measured(model.eval(), found, batches, step)
+
+
+def _measured(
+    model: nn.Module, found: Sequence[Ganglion], batches: Batches, step: Callable[[], None]
+) -> tuple[Outcome, list[Edge]]:
+    """Measure as `measure` does, with the parts that are on."""
     whole = outcome(model, batches)
     masses = mass(model, found, batches)
     gradients = gradient(model, found, batches)

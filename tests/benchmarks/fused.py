@@ -16,6 +16,7 @@ import torch
 from timing import report
 from torch import nn
 
+import sparx_nas
 from sparx_nas.kernels import fusing
 from sparx_nas.models.aggregator import add_aggregator, aggregate
 
@@ -49,12 +50,34 @@ def aggregators():
         yield about | {"reduction": reduction}, step
 
 
-PARTS = {"aggregator": aggregators}
+BLOCKS = [(48, 8, 0), (48, 4, 1), (48, 2, 2), (48, 1, 3)]
+"""Batch, side and stage, as in the default proxy of mamba_t."""
 
 
-def side_by_side(part, step, rounds):
+def blocks():
+    """Yield normal layers of SparX-Mamba-T at a quarter of its width, likewise."""
+    space = sparx_nas.load_space("mamba_t")
+    net = sparx_nas.build(space.baselines["plain"], 10, in_chans=1, width=0.25, stem_stride=2)
+    for batch, side, stage in BLOCKS:
+        block = net.layers[stage].blocks[0]
+        width = len(block.norm.weight)
+        x = torch.randn(batch, width, side, side).to(memory_format=torch.channels_last)
+        x.requires_grad_()
+
+        def step(block=block, x=x):
+            y = block(x)
+            return [y.detach(), *torch.autograd.grad(y, [x, *block.parameters()], y.detach())]
+
+        yield {"batch": batch, "side": side, "width": width}, step
+
+
+BLOCK_PARTS = ("depthwise", "norm", "projection", "scan", "feed_forward")
+PARTS = {"aggregator": (aggregators, ("aggregator",)), "block": (blocks, BLOCK_PARTS)}
+
+
+def side_by_side(parts, step, rounds):
     """Return times of both ways in milliseconds, and the ratios of rounds."""
-    ways = {"modules": (), "fused": (part,)}
+    ways = {"modules": (), "fused": parts}
     times = {name: [] for name in ways}
     for number in range(rounds + 3):
         for name in sorted(ways, reverse=bool(number % 2)):
@@ -84,14 +107,15 @@ def main() -> None:
     torch.set_num_threads(1)
     results = []
     for part in asked.parts or PARTS:
-        for about, step in PARTS[part]():
+        cases, fused = PARTS[part]
+        for about, step in cases():
             with fusing.only():
                 expected = step()
-            with fusing.only(part):
+            with fusing.only(*fused):
                 got = step()
             for a, b in zip(got, expected, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()) + 1e-4)
-            results.append({"part": part, **about, **side_by_side(part, step, asked.rounds)})
+            results.append({"part": part, **about, **side_by_side(fused, step, asked.rounds)})
     report("fused", results)
 
 

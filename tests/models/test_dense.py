@@ -11,6 +11,7 @@ from torch import distributed, nn
 from sparx_nas import Architecture, build
 from sparx_nas.architecture.families import FAMILIES
 from sparx_nas.ground.errors import ArchitectureError
+from sparx_nas.kernels import fusing
 from sparx_nas.kernels.channel_attention import channel_attention
 from sparx_nas.models import DenseBackbone
 from sparx_nas.models.norms import PositionNorm
@@ -165,7 +166,10 @@ def test_batch_norms_are_synchronised_where_there_are_processes(tmp_path):
     assert list(dense.state_dict()) == list(alone.state_dict())
     dense.load_state_dict(alone.state_dict())
     images = torch.randn(1, 3, 33, 47)
-    assert all(torch.equal(a, b) for a, b in zip(dense(images), alone(images), strict=True))
+    with fusing.only():
+        # A fused aggregator has no synchronised norms, and other rounding.
+        assert all(torch.equal(a, b) for a, b in zip(dense(images), alone(images), strict=True))
+    torch.testing.assert_close(list(dense(images)), list(alone(images)), rtol=1e-4, atol=1e-5)
 
 
 def test_maps_feed_a_feature_pyramid_and_frozen_stages_stay():
