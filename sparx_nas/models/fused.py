@@ -28,7 +28,9 @@ def first_half(block: Any, x: Tensor, context: Sequence[Tensor]) -> Tensor | Non
     op: Any = block.op
     if type(op) is not MambaMixer or op.backend not in COMPILED or _drops(block):
         return None
-    conv = getattr(op, "conv2d", None)
+    conv: Any = getattr(op, "conv2d", None)
+    if conv is not None and conv.add_input:
+        return None
     modules = [(op, MambaMixer), (op.out_proj, PointwiseConv2d), *_scale(block.layerscale_1)]
     modules += [_norm(op.out_norm), _act(op.act)]
     modules += [] if conv is None else [(conv, DepthwiseConv2d)]
