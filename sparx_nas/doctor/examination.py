@@ -12,6 +12,7 @@ from torch import Tensor
 from sparx_nas.ground.errors import SparxError
 from sparx_nas.kernels import BACKENDS, missing, resolve, ss2d
 from sparx_nas.kernels.channel_attention import channel_attention
+from sparx_nas.kernels.fusing import parts_told
 from sparx_nas.kernels.library import library
 
 PACKAGES = ("sparx-nas", "torch", "timm", "ray", "optuna", "triton", "mamba-ssm")
@@ -57,13 +58,16 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at the machine and check every backend; about a second."""
+    """Look at the machine and check every backend; about a second.
+
+    Raises: DeviceError if a variable names a fused part that is not there.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Report(
         system=f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
         versions={name: _version(name) for name in PACKAGES},
         device=_device(device),
-        cpu_kernels=_cpu_kernels(),
+        cpu_kernels=f"{_cpu_kernels()}; fused parts: {parts_told()}",
         backends=tuple(_backend(name, device) for name in BACKENDS),
     )
 

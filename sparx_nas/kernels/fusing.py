@@ -23,7 +23,7 @@ from sparx_nas.kernels.transforms import transformed
 
 PARTS = (
     *("depthwise", "norm", "projection", "scan", "feed_forward"),
-    *("aggregator", "downsample", "optimiser"),
+    *("aggregator", "optimiser"),
 )
 VARIABLE = "SPARX_NAS_FUSED"
 """all, none, or names of parts with commas between; `all,-scan` is all but one."""
@@ -38,6 +38,17 @@ def parts_on() -> frozenset[str]:
     """
     chosen = _chosen.get()
     return _read(os.environ.get(VARIABLE) or "all") if chosen is None else chosen
+
+
+def parts_told() -> str:
+    """Say which parts may stand in.
+
+    Raises: DeviceError as `parts_on`.
+    """
+    on = parts_on()
+    if len(on) == len(PARTS):
+        return "all"
+    return ", ".join(name for name in PARTS if name in on) or "none"
 
 
 @contextmanager

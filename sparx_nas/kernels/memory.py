@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Let the C library keep what is freed, up to a gibibyte; tell whether it can be told.
 
     It gives a large free end of the heap back to the system, and the next step then takes the same
-    pages anew, a fault for every 4 KiB: 4,000 of them in a step of a trial.
+    pages anew, a fault for every 4 KiB.
     """
     if not sys.platform.startswith("linux"):
         return False

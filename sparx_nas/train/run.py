@@ -11,6 +11,7 @@ from sparx_nas.command.stopping import Stop, listening
 from sparx_nas.command.typed import quoted
 from sparx_nas.data.source import ArrayPool
 from sparx_nas.ground.errors import RunError
+from sparx_nas.kernels.fusing import parts_on
 from sparx_nas.train.checkpoint import load_checkpoint, save_checkpoint
 from sparx_nas.train.describe import cost_of, dry_run_text, header, summary
 from sparx_nas.train.evaluation import Judge
@@ -43,6 +44,7 @@ def run_training(asked: Options) -> int:
 
     Raises: SparxError for anything the user can mend.
     """
+    parts_on()
     with joined(asked.device) as world, listening() as stop:
         job = prepare_again(asked) if asked.resume else prepare(asked)
         job, told = (_imagined(job, world), job) if asked.dry_run else (job, job)

@@ -9,6 +9,7 @@ from sparx_nas import kernels
 from sparx_nas.ground.errors import DeviceError
 from sparx_nas.kernels import fusing
 from sparx_nas.kernels.fused import feed_forward, part, plainly, scan, single
+from sparx_nas.kernels.tasks import ACTIVATIONS, DepthwiseTask
 from support.fused import assert_same, drawn
 
 pytestmark = pytest.mark.skipif(
@@ -246,3 +247,18 @@ def test_a_convolution_with_other_settings_is_its_own(monkeypatch):
         assert plainly_used - used == {"feed_forward", "scan"}
         with fusing.only():
             torch.testing.assert_close(got, net(x), rtol=1e-4, atol=1e-5)
+
+
+def test_gelu_is_near_everywhere(instruction_set):
+    """Relative to itself, also far below nought; a convolution by one leaves x as it is."""
+    x = torch.linspace(-9, 9, 20_001)
+    y, activated, one = torch.empty_like(x), torch.empty_like(x), torch.ones(1)
+    places = (x.data_ptr(), one.data_ptr(), None, y.data_ptr(), activated.data_ptr())
+    task = DepthwiseTask(1, len(x), 1, 1, 1, 0, ACTIVATIONS["gelu"], 1, *places)
+    part.library().call("sparx_depthwise_forward", task)
+    assert torch.equal(y, x)
+    # The tail by itself: 1 + erf has no digits there.
+    exact = x.double() * torch.special.erfc(-x.double() / 2**0.5) / 2
+    # The bell's exponent is rounded: half of a last digit of x^2 / 2.
+    allowed = 1e-6 + x.double().square() * 2**-24
+    assert bool(((activated - exact).abs() <= allowed * exact.abs()).all())

@@ -16,6 +16,7 @@ from sparx_nas.command.typed import quoted
 from sparx_nas.data import find_data
 from sparx_nas.ground.errors import DeviceError, RunError, SparxError
 from sparx_nas.ground.machine import writing
+from sparx_nas.kernels.fusing import parts_on
 from sparx_nas.search.asked.limits import check_limits
 from sparx_nas.search.asked.opening import check_same_images
 from sparx_nas.search.asked.places import Slots, slots
@@ -37,6 +38,8 @@ def prepared(settings: Settings, space: SearchSpace, resume: Path | None) -> Ite
     Raises: SparxError for what is missing or does not fit; nothing is written then.
     """
     path = resume or Path(settings.output) / settings.name
+    # Workers inherit the variable: a wrong one would fail every trial.
+    parts_on()
     if resume is None:
         _check_new(path)
     check_limits(space, settings.constraints)

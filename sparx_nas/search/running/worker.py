@@ -23,6 +23,7 @@ from sparx_nas.ground.errors import DataError, MachineError
 from sparx_nas.ground.machine import refusal
 from sparx_nas.ground.record import write_text
 from sparx_nas.kernels import in_use, warm
+from sparx_nas.kernels.fusing import parts_told
 from sparx_nas.models import build
 from sparx_nas.trial.device import device_name, resolve_device
 from sparx_nas.trial.latency import Latency
@@ -109,7 +110,7 @@ def look_at_data(data: Job, device: str) -> dict[str, Any]:
     if where.type == "cuda":
         # Kernels are compiled once, before workers ask for the same ones at the same time.
         warm(where)
-    kernels = in_use(where.type)
+    kernels = f"{in_use(where.type)}, fused parts: {parts_told()}"
     return {"data": found.describe(), "device": device_name(where), "kernels": kernels}
 
 

@@ -124,11 +124,13 @@ def _places(settings: Settings, problems: list[SparxError]) -> "Slots | None":
     """Share out this machine as a search would."""
     import torch
 
+    from sparx_nas.kernels.fusing import parts_on
     from sparx_nas.search.asked.places import here, slots
 
     if settings.address:
         return None
     try:
+        parts_on()
         return slots(settings, here(torch.cuda.device_count()))
     except SparxError as problem:
         problems.append(problem)
